@@ -1,0 +1,1 @@
+"""Model → Capture: taps, inputs, metrics. This room knows torch and nothing of files."""

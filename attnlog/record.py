@@ -1,0 +1,208 @@
+"""The plain data that travels between the rooms: what a capture is, without torch, files or trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnlog.errors import NotRecordedError
+
+Array = NDArray[np.generic]
+FloatArray = NDArray[np.float32]
+
+#: kind → (query axis, key axis); any other kind (a tower) has one axis of its own name.
+AXES: Mapping[str, tuple[str, str]] = {"cross": ("decoder", "encoder")}
+PRECISIONS = ("u8", "f16", "f32")
+
+
+def axes_of(kind: str) -> tuple[str, str]:
+    """Name the query axis and the key axis of a kind of attention."""
+    return AXES.get(kind, (kind, kind))
+
+
+def to_codes(weights: Array, precision: str) -> Array:
+    """Encode weights in [0, 1]: ``u8`` is round(255·√w), ``f16`` and ``f32`` are the weights themselves."""
+    if precision == "u8":
+        return np.rint(np.sqrt(np.clip(weights, 0, 1, dtype=np.float32)) * 255).astype(np.uint8)
+    return weights.astype(np.float16 if precision == "f16" else np.float32)
+
+
+def to_weights(codes: Array) -> FloatArray:
+    """Decode what `to_codes` made; the item type says which precision it was."""
+    if codes.dtype == np.uint8:
+        scaled = codes.astype(np.float32) / np.float32(255)
+        return scaled * scaled
+    return codes.astype(np.float32)
+
+
+def precision_of(codes: Array) -> str:
+    """Name the precision of encoded weights by their item type."""
+    return {"uint8": "u8", "float16": "f16", "float32": "f32"}[codes.dtype.name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One sequence of tokens of an input. Lists are as long as `tokens`, or None where not known."""
+
+    tokens: tuple[str, ...]
+    text: str | None = None
+    pair: str | None = None
+    ids: tuple[int, ...] | None = None
+    starts: tuple[int, ...] | None = None
+    ends: tuple[int, ...] | None = None
+    segments: tuple[int, ...] | None = None
+    special: tuple[bool, ...] | None = None
+    generated: tuple[bool, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class Input:
+    """What attention was recorded for: one text, pair or batch row, as the axes the model saw."""
+
+    axes: Mapping[str, Axis]
+
+    def tokens(self, axis: str = "self") -> tuple[str, ...]:
+        """Tokens of one axis (``self``, ``encoder``, ``decoder``, …)."""
+        if axis not in self.axes:
+            raise NotRecordedError(f"this input has no axis {axis!r}; it has {', '.join(map(repr, self.axes))}")
+        return self.axes[axis].tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """Queries, keys and values of one layer for one input, as the attention function saw them, and how scores come of them."""
+
+    q: Array  # [heads, queries, width]
+    k: Array  # [key groups, keys, width]
+    v: Array | None = None  # [key groups, keys, value width]
+    scale: float = 1.0
+    softcap: float | None = None
+    causal: bool | None = False
+    window: int | None = None
+    sinks: FloatArray | None = None  # [heads]
+    rotary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Attention of one layer for one input: all recorded heads."""
+
+    input: int
+    kind: str
+    layer: int
+    call: int = 0
+    module: str = ""
+    tap: str = "tensors"
+    heads: tuple[int, ...]
+    groups: tuple[int, ...]  # key group that each recorded head reads
+    shape: tuple[int, int]  # queries, keys
+    weights: Array | None = None  # encoded [heads, queries, keys]
+    pictures: NDArray[np.uint8] | None = None  # [heads, rows, columns]
+    vectors: Vectors | None = None
+    check: float | None = None
+    explained: FloatArray | None = None  # [heads]
+    metrics: Mapping[str, FloatArray] = field(default_factory=dict)  # name → [heads], NaN where not defined
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that was asked for and not recorded; its text is a sentence for the user."""
+
+    kind: str
+    layer: int | None
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = self.kind if self.layer is None else f"{self.kind} layer {self.layer}"
+        return f"{where}: {self.what} not recorded, because {self.reason}"
+
+
+class Reading:
+    """What a capture and a saved step answer alike. Subclasses say where inputs and layers come from."""
+
+    inputs: Sequence[Input]
+    missing: tuple[Missing, ...]
+    selected: int = 0  # the input meant where none is named
+
+    def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
+        """Return one layer of one input with its ``weights``, its ``vectors`` or only its ``index`` at hand."""
+        raise NotImplementedError
+
+    def weights(self, kind: str, layer: int, input: int | None = None) -> FloatArray:
+        """Attention weights, float32 ``[heads, queries, keys]``.
+
+        Raises:
+            NotRecordedError: this input, kind or layer was not recorded; the message says what was.
+        """
+        found = self.find(kind, layer, input)
+        if found.weights is None:
+            raise NotRecordedError(f"weights of {kind} layer {layer} were not recorded{self._because(kind, layer)}")
+        return to_weights(found.weights)
+
+    def vectors(self, role: str, kind: str, layer: int, input: int | None = None) -> FloatArray:
+        """Queries (``"q"``), keys (``"k"``) or values (``"v"``), float32 ``[heads or key groups, tokens, width]``."""
+        if role not in ("q", "k", "v"):
+            raise NotRecordedError(f"there are vectors 'q', 'k' and 'v', not {role!r}")
+        found = self.find(kind, layer, input, what="vectors").vectors
+        values = getattr(found, role) if found is not None else None
+        if values is None:
+            raise NotRecordedError(f"{role} of {kind} layer {layer} was not recorded{self._because(kind, layer)}")
+        return np.asarray(values, dtype=np.float32)
+
+    def group(self, kind: str, layer: int) -> tuple[int, ...]:
+        """For each recorded query head, the key group it reads."""
+        return self.find(kind, layer, what="index").groups
+
+    def provenance(self, kind: str, layer: int) -> str:
+        """Which tap gave the weights: ``interface``, ``identity``, ``model`` or ``tensors``."""
+        return self.find(kind, layer, what="index").tap
+
+    def _because(self, kind: str, layer: int) -> str:
+        reasons = [m.reason for m in self.missing if m.kind == kind and m.layer in (layer, None)]
+        return f", because {reasons[0]}" if reasons else ""
+
+
+@dataclass(frozen=True)
+class Capture(Reading):
+    """In memory: everything recorded for some inputs in one forward pass."""
+
+    inputs: tuple[Input, ...]
+    layers: tuple[Layer, ...]
+    missing: tuple[Missing, ...] = ()
+    model: Mapping[str, object] = field(default_factory=dict)  # name, class, type, attention, parameters
+    config: Mapping[str, object] = field(default_factory=dict)
+
+    def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
+        """Return one layer; see `Reading.find`."""
+        wanted = (kind, layer, self.selected if input is None else input)
+        for candidate in self.layers:
+            if (candidate.kind, candidate.layer, candidate.input, candidate.call) == (*wanted, 0):
+                return candidate
+        raise NotRecordedError(nothing_there(*wanted, ((c.kind, c.layer, c.input) for c in self.layers)))
+
+    @property
+    def precision(self) -> str:
+        """The coarsest precision of its weights: ``u8``, ``f16`` or ``f32``."""
+        kinds = {precision_of(layer.weights) for layer in self.layers if layer.weights is not None}
+        return next((p for p in PRECISIONS if p in kinds), "f32")
+
+
+def nothing_there(kind: str, layer: int, input: int, recorded: Iterable[tuple[str, int, int]]) -> str:
+    """Say in one sentence what was asked for and what there is instead."""
+    known = sorted(set(recorded))
+    if not known:
+        return f"nothing was recorded, so there is no {kind} layer {layer} of input {input}"
+    kinds = sorted({k for k, _, _ in known})
+    if kind not in kinds:
+        return f"no attention of kind {kind!r} was recorded; recorded: {', '.join(kinds)}"
+    inputs = sorted({i for k, _, i in known if k == kind})
+    if input not in inputs:
+        return f"no input {input} was recorded; inputs {inputs[0]} to {inputs[-1]} were"
+    layers = sorted({n for k, n, i in known if k == kind and i == input})
+    return f"{kind} layer {layer} of input {input} was not recorded; layers {', '.join(map(str, layers))} were"

@@ -1,0 +1,154 @@
+"""Writing a run folder: each commit appears whole or not at all, and no two writers share a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from attnlog.errors import RunError
+from attnlog.format.write import Assets
+from attnlog.record import Missing
+from attnlog.store.manifest import VERSION, AssetRecord, Commit, line
+
+
+def new_writer_id() -> str:
+    """Name a writer so that names sort by time and two processes never share one."""
+    # os.urandom, not random: a training's random numbers are not ours to draw.
+    return time.strftime("%Y%m%dt%H%M%S", time.gmtime()) + "-" + os.urandom(4).hex()
+
+
+def prepare(directory: str | os.PathLike[str]) -> Path:
+    """Make a run folder.
+
+    Raises:
+        RunError: it is a file, or cannot be written.
+    """
+    path = Path(directory)
+    if path.exists() and not path.is_dir():
+        raise RunError(f"the run folder {path} is a file: name a folder, or remove the file")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run folder {path} cannot be made: {error}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunError(f"the run folder {path} cannot be written: give it write permission or name another")
+    return path
+
+
+class Writer:
+    """One process's part of a run folder: its manifest and its commits."""
+
+    def __init__(self, directory: str | os.PathLike[str], header: Mapping[str, Any] | None = None) -> None:
+        """Begin to write; nothing appears in the folder before the first commit."""
+        self.directory = prepare(directory)
+        self.id = new_writer_id()
+        self.header = dict(header or {})
+        self.manifest = self.directory / f"manifest-{self.id}.jsonl"
+        self._commits: list[Commit] = []
+
+    def commit(
+        self,
+        assets: Assets,
+        *,
+        step: int,
+        epoch: float | None = None,
+        checkpoint: str | None = None,
+        loss: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+        precision: str = "u8",
+        complete: bool = True,
+        missing: tuple[Missing, ...] = (),
+    ) -> Commit:
+        """Write one commit: files, sync, rename, then the line that makes it exist."""
+        n = len(self._commits)
+        folder = f"step-{step:08d}/{self.id}-{n}"
+        inputs = self._inputs(assets)
+        final = self.directory / folder
+        draft = final.with_name(final.name + ".tmp")
+        draft.mkdir(parents=True)
+        try:
+            for asset in assets.step:
+                _write(draft / asset.name, asset.data)
+            _sync(draft)
+            draft.rename(final)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        _sync(final.parent)
+        _sync(self.directory)
+        commit = Commit(
+            writer=self.id,
+            n=n,
+            step=step,
+            epoch=epoch,
+            checkpoint=checkpoint,
+            loss=loss,
+            metrics=dict(metrics or {}),
+            time=time.time(),
+            precision=precision,
+            complete=complete,
+            inputs=inputs,
+            assets=tuple(AssetRecord.of(asset, f"{folder}/{asset.name}") for asset in assets.step),
+            missing=missing,
+        )
+        self._append(commit.to_json())
+        self._commits.append(commit)
+        return commit
+
+    def update(self, step: int, *, checkpoint: str | None = None, metrics: Mapping[str, float] | None = None) -> bool:
+        """Add a checkpoint or metrics to this writer's newest commit of a step; False when it made none."""
+        for position in range(len(self._commits) - 1, -1, -1):
+            commit = self._commits[position]
+            if commit.step == step:
+                merged = commit.updated({"checkpoint": checkpoint, "metrics": metrics or {}})
+                said = replace(merged, metrics=dict(metrics or {})).to_json()
+                self._append({"type": "update", "n": commit.n, "checkpoint": checkpoint, "metrics": said["metrics"]})
+                self._commits[position] = merged
+                return True
+        return False
+
+    def _inputs(self, assets: Assets) -> AssetRecord:
+        final = self.directory / assets.inputs.name
+        if not final.exists():
+            draft = self.directory / f".{assets.inputs.name}.{self.id}"
+            _write(draft, assets.inputs.data)
+            os.replace(draft, final)
+        return AssetRecord.of(assets.inputs, assets.inputs.name)
+
+    def _append(self, said: Mapping[str, Any]) -> None:
+        lines = line(said)
+        if not self.manifest.exists():
+            first = {"type": "writer", "attnlog": VERSION, "writer": self.id, "time": time.time(), **self.header}
+            lines = line(first) + lines
+        with open(self.manifest, "ab") as file:
+            start = file.tell()
+            try:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                # A half-written line (disk full) would swallow the next one.
+                file.truncate(start)
+                raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make renames in a folder durable where the system can (not on Windows)."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

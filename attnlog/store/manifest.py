@@ -1,0 +1,188 @@
+"""Manifests: the lines that say what was written, by whom, and which of it counts."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from attnlog.errors import AssetSchemaError, AssetVersionError
+from attnlog.format.encode import Asset, Span
+from attnlog.record import Missing
+
+VERSION = 1
+MAX_LINE = 16_000_000
+NAME = re.compile(r"manifest-([a-z0-9][a-z0-9-]{0,63})\.jsonl")
+PATH = re.compile(r"inputs-[0-9a-f]{16}\.arrow|step-[0-9]{8,}/[a-z0-9][a-z0-9-]{0,63}-[0-9]+/[a-z0-9-]+\.arrow")
+
+
+@dataclass(frozen=True)
+class AssetRecord:
+    """What a manifest says of one asset."""
+
+    path: str
+    kind: str
+    bytes: int
+    sha256: str
+    decoded: int
+    rows: int
+    schema: Span
+
+    @classmethod
+    def of(cls, asset: Asset, path: str) -> AssetRecord:
+        """Describe an asset that lies at `path`."""
+        return cls(path, asset.kind, len(asset.data), asset.sha256, asset.decoded, asset.rows, asset.schema)
+
+    def to_json(self) -> dict[str, Any]:
+        """Say it as the manifest does."""
+        span = {"offset": self.schema.offset, "length": self.schema.length, "sha256": self.schema.sha256}
+        return {**{k: getattr(self, k) for k in ("path", "kind", "bytes", "sha256", "decoded", "rows")}, "schema": span}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> AssetRecord:
+        """Read it back; a path that leads elsewhere is refused."""
+        path = str(said["path"])
+        if not PATH.fullmatch(path):
+            raise AssetSchemaError(f"a manifest names the path {path!r}, which is not one of a run")
+        span = said["schema"]
+        counts = [int(said[k]) for k in ("bytes", "decoded", "rows")] + [int(span["offset"]), int(span["length"])]
+        if min(counts) < 0:
+            raise AssetSchemaError(f"a manifest gives {path} a negative size")
+        schema = Span(counts[3], counts[4], str(span["sha256"]))
+        return cls(path, str(said["kind"]), counts[0], str(said["sha256"]), counts[1], counts[2], schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """One manifest line: what one writer recorded at one step, updates merged in."""
+
+    writer: str
+    n: int
+    step: int
+    epoch: float | None = None
+    checkpoint: str | None = None
+    loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    time: float = 0.0
+    precision: str = "u8"
+    complete: bool = True
+    inputs: AssetRecord
+    assets: tuple[AssetRecord, ...]
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def order(self) -> tuple[float, str, int]:
+        """Order by which the newest commit of a step wins."""
+        return (self.time, self.writer, self.n)
+
+    def asset(self, kind: str) -> AssetRecord | None:
+        """Find the one asset of a kind, or None."""
+        return next((a for a in self.assets if a.kind == kind), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Say it as the manifest does."""
+        return {
+            "type": "commit",
+            "n": self.n,
+            "step": self.step,
+            "epoch": _finite(self.epoch),
+            "checkpoint": self.checkpoint,
+            "loss": _finite(self.loss),
+            "metrics": {k: _finite(v) for k, v in self.metrics.items()},
+            "time": self.time,
+            "precision": self.precision,
+            "complete": self.complete,
+            "inputs": self.inputs.to_json(),
+            "assets": [asset.to_json() for asset in self.assets],
+            "missing": [{"kind": m.kind, "layer": m.layer, "what": m.what, "reason": m.reason} for m in self.missing],
+        }
+
+    @classmethod
+    def from_json(cls, writer: str, said: Mapping[str, Any]) -> Commit:
+        """Read a commit line back."""
+        return cls(
+            writer=writer,
+            n=int(said["n"]),
+            step=int(said["step"]),
+            epoch=said.get("epoch"),
+            checkpoint=said.get("checkpoint"),
+            loss=said.get("loss"),
+            metrics=dict(said.get("metrics") or {}),
+            time=float(said.get("time") or 0.0),
+            precision=str(said.get("precision", "u8")),
+            complete=bool(said.get("complete", True)),
+            inputs=AssetRecord.from_json(said["inputs"]),
+            assets=tuple(AssetRecord.from_json(a) for a in said["assets"]),
+            missing=tuple(Missing(m["kind"], m["layer"], m["what"], m["reason"]) for m in said.get("missing") or ()),
+        )
+
+    def updated(self, said: Mapping[str, Any]) -> Commit:
+        """Merge an update line in."""
+        return replace(
+            self,
+            checkpoint=said.get("checkpoint") or self.checkpoint,
+            metrics={**self.metrics, **(said.get("metrics") or {})},
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One writer's manifest."""
+
+    writer: str
+    header: Mapping[str, Any]
+    commits: tuple[Commit, ...]
+
+
+def line(said: Mapping[str, Any]) -> bytes:
+    """Write one manifest line."""
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace") + b"\n"
+
+
+def parse(name: str, data: bytes) -> Manifest:
+    """Read one manifest file; an unfinished last line is ignored.
+
+    Raises:
+        AssetVersionError: a later format wrote it.
+        AssetSchemaError: it is not a manifest; the message names file and line.
+    """
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise AssetSchemaError(f"{name!r} is not the name of a manifest")
+    header: Mapping[str, Any] = {}
+    commits: dict[int, Commit] = {}
+    for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            if len(raw) > MAX_LINE:
+                raise ValueError(f"line of {len(raw)} bytes, at most {MAX_LINE} are read")
+            said = json.loads(raw)
+            kind = said["type"]
+            if kind == "writer":
+                header = said
+                if int(said["attnlog"]) > VERSION:
+                    raise AssetVersionError(f"{name} has format version {said['attnlog']}; this attnlog reads {VERSION}: update attnlog")
+            elif kind == "commit":
+                commit = Commit.from_json(match[1], said)
+                commits[commit.n] = commit
+            elif kind == "update" and int(said["n"]) in commits:
+                commits[int(said["n"])] = commits[int(said["n"])].updated(said)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise AssetSchemaError(f"{name} line {number} is not a manifest line: {error!r}") from error
+    return Manifest(match[1], header, tuple(commits.values()))
+
+
+def merge(manifests: Iterable[Manifest]) -> dict[int, Commit]:
+    """Give the commit that counts for each step, steps in order."""
+    newest: dict[int, Commit] = {}
+    for manifest in manifests:
+        for commit in manifest.commits:
+            if commit.step not in newest or newest[commit.step].order < commit.order:
+                newest[commit.step] = commit
+    return dict(sorted(newest.items()))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None

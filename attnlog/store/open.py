@@ -1,0 +1,189 @@
+"""Reading a run folder back: merged manifests, lazily read steps, one layer at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from attnlog.errors import AssetMissing, AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
+from attnlog.format import read
+from attnlog.record import Input, Layer, Missing, Reading, nothing_there
+from attnlog.store.manifest import NAME, AssetRecord, Commit, Manifest, merge, parse
+
+_KEPT = 8  # layers kept decoded per step
+
+
+def open_run(place: str | os.PathLike[str]) -> SavedRun:
+    """Open a run folder.
+
+    Raises:
+        RunNotFoundError: there is nothing, or no manifest in it.
+        RunError: it is a file.
+    """
+    path = Path(place)
+    if not path.exists():
+        raise RunNotFoundError(f"there is no run at {path}: no such folder")
+    if not path.is_dir():
+        raise RunError(f"{path} is a file; a run is the folder that holds manifest-….jsonl")
+    if not manifest_names(path):
+        inside = sorted(p.parent.name for p in path.glob("*/manifest-*.jsonl"))
+        hint = f"; the runs {', '.join(sorted(set(inside))[:5])} are inside it" if inside else ""
+        raise RunNotFoundError(f"there is no manifest in {path}, so it is not a run{hint}")
+    return SavedRun(path)
+
+
+def manifest_names(directory: Path) -> list[str]:
+    """Name the manifests of a run folder, oldest writer first."""
+    return sorted(entry.name for entry in os.scandir(directory) if NAME.fullmatch(entry.name))
+
+
+class SavedRun:
+    """A run folder opened for reading. Manifests are read once; `reload` sees what came since."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open a folder that has at least one manifest."""
+        self.directory = directory
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the manifests again."""
+        self.manifests: tuple[Manifest, ...] = tuple(
+            parse(name, (self.directory / name).read_bytes()) for name in manifest_names(self.directory)
+        )
+        self._commits = merge(self.manifests)
+
+    def __repr__(self) -> str:
+        """Say where it is and how many steps it has."""
+        return f"SavedRun({str(self.directory)!r}, {len(self._commits)} steps)"
+
+    @property
+    def name(self) -> str:
+        """The run's name: what the writer called it, else the folder's name."""
+        named = [str(m.header["run"]) for m in self.manifests if m.header.get("run")]
+        return named[-1] if named else self.directory.resolve().name
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps that were recorded, in order."""
+        return tuple(self._commits)
+
+    def commit(self, step: int) -> Commit:
+        """Return what the manifest says of a step."""
+        if step not in self._commits:
+            raise NotRecordedError(f"step {step} was not recorded; recorded: {_listed(self.steps)}")
+        return self._commits[step]
+
+    def read(self, step: int | None = None, input: int = 0) -> SavedStep:
+        """Open one step (default: the last); nothing but its index is read before it is asked for.
+
+        Args:
+            step: a recorded step.
+            input: the input meant by methods that name none.
+        """
+        if not self.steps:
+            raise NotRecordedError(f"nothing was recorded yet in {self.directory}")
+        opened = SavedStep(self.directory, self.commit(self.steps[-1] if step is None else step), input)
+        if not 0 <= input < len(opened.inputs):
+            raise NotRecordedError(f"there is no input {input}; inputs 0 to {len(opened.inputs) - 1} were recorded")
+        return opened
+
+
+class SavedStep(Reading):
+    """One step of a run; answers as a `Capture` does."""
+
+    def __init__(self, directory: Path, commit: Commit, selected: int = 0) -> None:
+        """Open what a commit names."""
+        self.directory, self.commit, self.selected = directory, commit, selected
+        self.missing: tuple[Missing, ...] = commit.missing
+        self._kept: OrderedDict[tuple[Any, ...], Layer] = OrderedDict()
+
+    def __repr__(self) -> str:
+        """Name the step."""
+        return f"SavedStep(step={self.commit.step}, inputs={len(self.inputs)})"
+
+    @cached_property
+    def inputs(self) -> Sequence[Input]:  # type: ignore[override]
+        """What attention was recorded for."""
+        return read.read_inputs(self._whole(self.commit.inputs), self.commit.inputs.path)
+
+    @cached_property
+    def _index(self) -> dict[tuple[int, str, int, int], list[dict[str, Any]]]:
+        record = self.commit.asset("index")
+        if record is None:
+            raise AssetSchemaError(f"step {self.commit.step} has no index in its manifest")
+        rows = read.table(self._whole(record), "index", record.path).to_pylist()
+
+        def key(row: dict[str, Any]) -> tuple[int, str, int, int]:
+            return (row["input"], row["kind"], row["layer"], row["call"])
+
+        return {where: list(found) for where, found in groupby(sorted(rows, key=key), key)}
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every recorded layer of every input with its head metrics, without weights or vectors."""
+        return tuple(read.layer_from_index(rows) for rows in self._index.values())
+
+    def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
+        """Return one layer; see `Reading.find`. Only its own bytes are read and verified."""
+        from dataclasses import replace
+
+        number = self.selected if input is None else input
+        rows = self._index.get((number, kind, layer, 0))
+        if rows is None:
+            raise NotRecordedError(nothing_there(kind, layer, number, ((k, n, i) for i, k, n, _ in self._index)))
+        key = (number, kind, layer, what)
+        if key not in self._kept:
+            found = read.layer_from_index(rows)
+            if what == "weights":
+                batch = self._batch(rows[0], "attention")
+                found = found if batch is None else replace(found, weights=read.weights_from(batch, found, self.commit.inputs.path))
+            elif what == "vectors":
+                batch = self._batch(rows[0], "vectors")
+                found = found if batch is None else replace(found, vectors=read.vectors_from(batch, found, "vectors"))
+            self._kept[key] = found
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _batch(self, row: dict[str, Any], kind: str) -> Any:
+        if row[f"{kind}_path"] is None:
+            return None
+        records = [a for a in self.commit.assets if a.kind == kind and a.path.rsplit("/", 1)[-1] == row[f"{kind}_path"]]
+        if len(records) != 1:
+            raise AssetSchemaError(f"the index of step {self.commit.step} names {row[f'{kind}_path']!r}, which its manifest does not")
+        record = records[0]
+        schema = self._range(record, record.schema.offset, record.schema.length, record.schema.sha256)
+        message = self._range(record, row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"])
+        return read.batch(schema, message, kind, record.path)
+
+    def _range(self, record: AssetRecord, offset: int, length: int, digest: str) -> bytes:
+        if offset + length > record.bytes:
+            raise AssetSchemaError(f"{record.path}: bytes {offset} to {offset + length} lie outside its {record.bytes}")
+        with _opened(self.directory / record.path) as file:
+            file.seek(offset)
+            return read.verify(file.read(length), name=record.path, length=length, digest=digest, decoded=record.decoded)
+
+    def _whole(self, record: AssetRecord) -> bytes:
+        path = self.directory / record.path
+        with _opened(path) as file:
+            # One byte more than declared tells a longer file from the right one without reading it all.
+            data = file.read(min(record.bytes, read.MAX_BYTES) + 1)
+        return read.verify(data, name=record.path, length=record.bytes, digest=record.sha256, decoded=record.decoded)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise AssetMissing(f"{path} is named by a manifest but is not there; copy the run again or fetch it from its tracker") from error
+
+
+def _listed(steps: Sequence[int]) -> str:
+    if not steps:
+        return "none"
+    return ", ".join(map(str, steps)) if len(steps) <= 12 else f"{len(steps)} steps from {steps[0]} to {steps[-1]}"

@@ -1,0 +1,121 @@
+"""Makes the golden runs of format version 1. They are frozen: run this only to add a run, never to change one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import count
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from attnlog.capture.tensors import from_tensors
+from attnlog.format.write import write_assets
+from attnlog.record import Capture, Missing
+from attnlog.store.folder import Writer
+from attnlog.store.open import open_run
+
+HERE = Path(__file__).parent
+Rng = np.random.Generator
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def grouped(rng: Rng, tokens: int, layers: int, heads: int, groups: int, width: int, *, causal: bool) -> dict[str, list[np.ndarray]]:
+    made: dict[str, list[np.ndarray]] = {"w": [], "q": [], "k": [], "v": []}
+    for _ in range(layers):
+        q, k, v = (rng.normal(size=(n, tokens, width)).astype("f4") * 1.5 for n in (heads, groups, groups))
+        scores = q @ np.repeat(k, heads // groups, 0).transpose(0, 2, 1) * width**-0.5
+        if causal:
+            scores = np.where(np.tri(tokens) > 0, scores, -np.inf)
+        for name, array in zip("wqkv", (softmax(scores), q, k, v), strict=True):
+            made[name].append(array)
+    return made
+
+
+def decoder(rng: Rng) -> list[Capture]:
+    text = "the cat sat on the mat and the cat sat on the hat".split()
+    captures = []
+    for _ in range(3):
+        m = grouped(rng, len(text), 2, 4, 2, 8, causal=True)
+        captures.append(from_tensors(m["w"], text, queries=m["q"], keys=m["k"], values=m["v"]))
+    return captures
+
+
+def pair(rng: Rng) -> list[Capture]:
+    a = "[CLS] he said <b> & 'hi' [SEP] she למה 你好 🙂 [SEP]".split()
+    m = grouped(rng, len(a), 3, 3, 3, 4, causal=False)
+    return [from_tensors(m["w"], a, queries=m["q"], keys=m["k"], sentence_b_start=7)]
+
+
+def sequence_to_sequence(rng: Rng) -> list[Capture]:
+    encoder, target = [f"▁e{i}" for i in range(40)], [f"▁d{i}" for i in range(6)]
+    shapes = {"encoder": (40, 40, 1), "decoder": (6, 6, 2), "cross": (6, 40, 2)}
+    weights = {
+        kind: [softmax(2 * rng.normal(size=(2, q, k))).astype("f4") for _ in range(depth)] for kind, (q, k, depth) in shapes.items()
+    }
+    capture = from_tensors(weights, {"encoder": encoder, "decoder": target})
+    said = Missing("cross", None, "queries and keys", "only weights were given")
+    return [Capture(capture.inputs, capture.layers, (said,), capture.model, capture.config)]
+
+
+RUNS = {"decoder": (decoder, "u8"), "pair": (pair, "f16"), "sequence": (sequence_to_sequence, "f32")}
+
+
+def expected(directory: Path) -> dict[str, object]:
+    """What any reader must find, as plain JSON: every weight of one layer, metrics, tokens."""
+    saved = open_run(directory)
+    steps = {}
+    for step in saved.steps:
+        opened = saved.read(step)
+        layers = []
+        for layer in opened.layers:
+            found = opened.find(layer.kind, layer.layer, layer.input)
+            vectors = opened.find(layer.kind, layer.layer, layer.input, what="vectors").vectors
+            layers.append(
+                {
+                    "input": layer.input,
+                    "kind": layer.kind,
+                    "layer": layer.layer,
+                    "heads": layer.heads,
+                    "groups": layer.groups,
+                    "shape": layer.shape,
+                    "weights": opened.weights(layer.kind, layer.layer, layer.input).reshape(-1).tolist() if layer.layer == 0 else None,
+                    "precision": found.weights.dtype.name if found.weights is not None else None,
+                    "q": vectors.q[0].astype("f4").reshape(-1).tolist() if vectors is not None else None,
+                    "scale": vectors.scale if vectors is not None else None,
+                    "causal": vectors.causal if vectors is not None else None,
+                    "metrics": {n: [None if x != x else float(x) for x in v] for n, v in layer.metrics.items()},
+                }
+            )
+        inputs = [{name: list(axis.tokens) for name, axis in one.axes.items()} for one in opened.inputs]
+        steps[step] = {"loss": opened.commit.loss, "inputs": inputs, "layers": layers, "missing": [str(m) for m in opened.missing]}
+    return {"name": saved.name, "steps": steps}
+
+
+def main() -> None:
+    for name, (make, precision) in RUNS.items():
+        directory = HERE / name
+        if directory.exists():
+            print(f"{name}: frozen, left as it is")
+            continue
+        rng = np.random.default_rng(7)
+        clock = (1_795_260_600.0 + n for n in count())
+        with mock.patch("attnlog.store.folder.new_writer_id", lambda: "golden-1"), mock.patch("time.time", lambda c=clock: next(c)):
+            writer = Writer(directory, {"run": f"golden {name}", "model": {"name": name, "class": "numpy"}, "config": {}, "versions": {}})
+            for n, capture in enumerate(make(rng)):
+                assets = write_assets(capture, precision=precision)
+                writer.commit(
+                    assets, step=100 * n, epoch=n / 2, loss=3.0 - n, metrics={"eval_loss": 2.5 - n}, precision=precision, missing=capture.missing
+                )
+            writer.update(0, checkpoint="out/checkpoint-0", metrics={"eval_accuracy": 0.5})
+        (directory / "expected.json").write_text(json.dumps(expected(directory)) + "\n")
+        print(f"{name}: written")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""From names to trackers, through the entry-point group ``attnlog.trackers``; looks at what is active without importing it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from attnlog.boundary import Boundary
+from attnlog.delivery.local import LocalTracker
+from attnlog.delivery.tracker import Tracker
+from attnlog.errors import ArgumentError, MissingExtraError
+
+GROUP = "attnlog.trackers"
+#: What transformers calls an integration in ``report_to``, where that is not the tracker's own name.
+REPORT_TO = {"comet_ml": "comet"}
+
+Named = str | Tracker
+
+
+def known_trackers() -> dict[str, EntryPoint]:
+    """Every tracker that an installed distribution offers, by name, none of them loaded."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
+    """Return the trackers asked for as a tuple, without loading any.
+
+    Raises:
+        ArgumentError: a name is unknown, or something is neither a name nor a tracker.
+    """
+    asked = (names,) if isinstance(names, (str, Tracker)) else tuple(names)
+    known = known_trackers()
+    for name in asked:
+        if isinstance(name, str):
+            if name != "auto" and name not in known:
+                offered = ", ".join(map(repr, sorted({"auto", *known})))
+                raise ArgumentError(f"there is no tracker named {name!r}; known trackers: {offered}")
+        elif not isinstance(name, Tracker):
+            raise ArgumentError(
+                f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}"
+            )
+    return asked
+
+
+def find_trackers(
+    names: Named | Sequence[Named],
+    directory: Path,
+    *,
+    report_to: Sequence[str] | None = None,
+    boundary: Boundary | None = None,
+) -> list[Tracker]:
+    """Make the trackers of a run, the local one first. Call it on the thread that trains: what is active may be known only there.
+
+    Args:
+        names: ``"auto"``, names of trackers, trackers, or a mixture.
+        directory: the run folder.
+        report_to: what a Trainer's arguments say; read for ``"auto"`` only.
+        boundary: given inside a training: a tracker that cannot be had becomes one warning. None: it is raised.
+
+    Raises:
+        ArgumentError: a name is unknown; the message lists the known ones.
+        MissingExtraError: the tracker's package is not installed.
+        TrackerError: the tracker cannot be used as things are, for instance because no experiment is running.
+    """
+    found: list[Tracker] = [LocalTracker(directory)]
+    names_left: list[Named] = []
+    with _guard(boundary, "use the trackers that were asked for"):
+        names_left = list(check_names(names))
+    if "auto" in names_left:
+        position = names_left.index("auto")
+        names_left[position : position + 1] = _automatic(report_to or ())
+    seen = {"local"}
+    for name in names_left:
+        if not isinstance(name, str):
+            if not isinstance(name, LocalTracker):
+                found.append(name)
+        elif name not in seen:
+            seen.add(name)
+            with _guard(boundary, f"deliver to {name}", "The run folder on this machine is written all the same."):
+                found.append(_make(name, directory))
+    return found
+
+
+def _automatic(report_to: Sequence[str]) -> list[str]:
+    """What ``report_to`` says and what is active, among the trackers that are installed."""
+    known = known_trackers()
+    wanted = [REPORT_TO.get(name, name) for name in report_to]
+    wanted += [name for name, active in ACTIVE.items() if active()]
+    return [name for name in dict.fromkeys(wanted) if name in known]
+
+
+def _mlflow_active() -> bool:
+    mlflow = sys.modules.get("mlflow")
+    active = getattr(mlflow, "active_run", None)
+    return active is not None and active() is not None
+
+
+def _comet_active() -> bool:
+    comet = sys.modules.get("comet_ml")
+    running = getattr(comet, "get_running_experiment", None)
+    return running is not None and running() is not None
+
+
+#: Whether a tracker is active, asked only of a package that somebody imported already: importing mlflow or comet_ml costs seconds.
+ACTIVE: dict[str, Callable[[], bool]] = {"mlflow": _mlflow_active, "comet": _comet_active}
+
+
+def _make(name: str, directory: Path) -> Tracker:
+    try:
+        factory = known_trackers()[name].load()
+        tracker = factory(directory)
+    except MissingExtraError:
+        raise
+    except ModuleNotFoundError as error:
+        package = (error.name or name).partition(".")[0]
+        raise MissingExtraError(package, name, f"the tracker {name!r}") from error
+    if not isinstance(tracker, Tracker):
+        raise ArgumentError(f"the tracker {name!r} made a {type(tracker).__name__}, which lacks part of attnlog.delivery.tracker.Tracker")
+    return tracker
+
+
+def _guard(boundary: Boundary | None, doing: str, remedy: str = "") -> AbstractContextManager[None]:
+    return boundary.guard(doing, remedy) if boundary is not None else nullcontext()

@@ -1,0 +1,225 @@
+"""One tracker's lane of the delivery queue: order, retries, what arrived; everything that calls the tracker runs here."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from attnlog.boundary import Boundary, strict
+from attnlog.delivery.arrived import Arrived
+from attnlog.delivery.redact import describe
+from attnlog.delivery.tracker import Entry, Tracker
+
+#: A manifest is replaced, and what is derived from a run remade, at most this often (seconds), and at the end.
+PERIOD = 30.0
+#: Seconds to wait before each further try of one file.
+BACKOFF: tuple[float, ...] = (0.5, 2.0)
+#: So many files in a row that failed mean that the tracker is down, not that a file is bad.
+DOWN_AFTER = 2
+#: A tracker that is down is asked again, once, after this many seconds, and then after twice as many.
+COOLDOWN, LONGEST_COOLDOWN = 30.0, 300.0
+
+
+class Lane:
+    """Delivers to one tracker in the order offered: a manifest never before the assets it names."""
+
+    def __init__(self, directory: Path, tracker: Tracker, boundary: Boundary) -> None:
+        self.tracker = tracker
+        self.directory = directory
+        self.error: Exception | None = None  # the first one, for strict mode
+        self._boundary = boundary
+        self._arrived = Arrived(directory, tracker)
+        self._queue: deque[Entry] = deque()
+        self._failed: deque[Entry] = deque()  # tried in vain; tried again before the next manifest
+        self._held: dict[str, Entry] = {}  # newest manifests, waiting for their period
+        self._refused: dict[str, Entry] = {}
+        self._delivered: set[str] = set()
+        self._settled = -PERIOD  # when manifests were last delivered
+        self._unseen = False  # something arrived since the last refresh
+        self._misses = 0
+        self._down: float | None = None  # while the tracker is down: how long to leave it alone
+        self._last_error = ""
+        self._where: str | None = None
+        self._wake = threading.Condition()
+        self._finishing = self._abandoned = False
+        self._thread: threading.Thread | None = None
+
+    # Called from the threads that write and train.
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Queue entries; returns at once."""
+        with self._wake:
+            self._queue.extend(entries)
+            self._start()
+            self._wake.notify_all()
+
+    def finish(self) -> None:
+        """Ask the lane to deliver what is left and to release the tracker."""
+        with self._wake:
+            self._start()
+            self._finishing = True
+            self._wake.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait at most so long; what is not delivered by then stays in the run folder."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        self._abandoned = True
+
+    def summary(self) -> str:
+        """One line for the user: how much arrived, where, and what became of the rest."""
+        with self._wake:
+            waiting = {e.path for e in (*self._queue, *self._failed, *self._held.values(), *self._refused.values())}
+        left = len(waiting)
+        count = len(self._delivered)
+        done = f"{self.tracker.name}: {count} file{'' if count == 1 else 's'} delivered"
+        if self._where:
+            done += f" ({self._where})"
+        if not left and self._thread is not None and self._thread.is_alive():
+            return f"{done}, still working when the time was over; everything is safe in {self.directory}"
+        if left:
+            why = f" ({self._last_error})" if self._last_error else ", because the time was over"
+            return f"{done}, {left} left{why}; everything is safe in {self.directory}"
+        return done
+
+    # The lane's own thread.
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"attnlog-{self.tracker.name}", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while not self._abandoned:
+            with self._wake:
+                self._wake.wait_for(lambda: self._queue or self._finishing or self._due(), self._until_due())
+                entry = self._queue.popleft() if self._queue else None
+                last = self._finishing and not self._queue
+            if entry is not None:
+                self._take(entry)
+            if last or self._due():
+                self._settle()
+            if self._down is None:
+                if last:
+                    break
+            elif not self._cool_down():
+                break
+        self._look()
+        self._guarded("release", self.tracker.close)
+
+    def _take(self, entry: Entry) -> None:
+        if entry.kind == "manifest":
+            self._held[entry.path] = entry
+        elif self._arrived.has(entry):
+            self._delivered.add(entry.path)
+        elif not self._deliver(entry):
+            self._failed.append(entry)
+
+    def _settle(self) -> None:
+        """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run."""
+        for _ in range(len(self._failed)):
+            entry = self._failed[0]
+            if self._deliver(entry):
+                self._failed.popleft()
+            elif self._down is not None:
+                return
+            else:
+                # Refused twice while others arrive. Its manifest goes without it: better one gap than nothing to see.
+                self._refused[entry.path] = self._failed.popleft()
+        for path, entry in list(self._held.items()):
+            delivered = self._deliver(entry)
+            self._settled = time.monotonic()
+            if not delivered:
+                return
+            del self._held[path]
+        if self._unseen and not self._held:
+            self._unseen = False
+            self._guarded("refresh the view in", lambda: self.tracker.refresh(self.directory))
+            self._settled = time.monotonic()
+
+    def _deliver(self, entry: Entry) -> bool:
+        """Put one file, in a few tries; a tracker that is down gets a single one."""
+        if not (self.directory / entry.path).is_file():
+            self._refused[entry.path] = entry
+            self._last_error = f"{entry.path} is no longer in the run folder"
+            return True  # nothing that another try or another tracker could change
+        pauses = BACKOFF if self._down is None else ()
+        for pause in (*pauses, None):
+            try:
+                self._put(entry)
+            except Exception as error:  # noqa: BLE001 — a tracker may raise anything
+                if pause is not None and not self._abandoned:
+                    time.sleep(pause)
+                    continue
+                self._missed(error)
+                return False
+            self._arrived.add(entry)
+            self._unseen = True
+            self._delivered.add(entry.path)
+            self._refused.pop(entry.path, None)
+            self._misses, self._down, self._last_error = 0, None, ""
+            return True
+        return False
+
+    def _put(self, entry: Entry) -> None:
+        file = self.directory / entry.path
+        if entry.kind != "manifest":
+            self.tracker.put(entry, file)
+            return
+        # A manifest grows meanwhile: deliver it as it was when it was offered, or it would name assets still to come.
+        with file.open("rb") as source:
+            data = source.read(entry.bytes)
+        data = data[: data.rfind(b"\n") + 1]
+        with tempfile.TemporaryDirectory(prefix="attnlog-") as folder:
+            copy = Path(folder, file.name)
+            copy.write_bytes(data)
+            self.tracker.put(replace(entry, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), copy)
+
+    def _missed(self, error: Exception) -> None:
+        self._misses += 1
+        self._last_error = describe(error)
+        if self._down is not None:
+            self._down = min(2 * self._down, LONGEST_COOLDOWN)
+        elif self._misses >= DOWN_AFTER:
+            self._down = COOLDOWN
+        self._report("deliver to", error)
+
+    def _cool_down(self) -> bool:
+        """Leave a tracker that is down alone; False when there is no time left to ask it again."""
+        with self._wake:
+            if self._finishing:
+                return False
+            self._wake.wait_for(lambda: self._finishing, self._down)
+        return True
+
+    def _due(self) -> bool:
+        return bool(self._held) and time.monotonic() - self._settled >= PERIOD
+
+    def _until_due(self) -> float | None:
+        return max(0.0, self._settled + PERIOD - time.monotonic()) if self._held else None
+
+    def _look(self) -> None:
+        def ask() -> None:
+            self._where = self.tracker.where()
+
+        self._guarded("find the run in", ask)
+
+    def _guarded(self, doing: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 — a tracker may raise anything
+            self._report(doing, error)
+
+    def _report(self, doing: str, error: Exception) -> None:
+        """Warn once; in strict mode keep the error for whoever waits for the end, since nobody hears a thread."""
+        if strict():
+            self.error = self.error or error
+            return
+        message = f"attnlog could not {doing} {self.tracker.name}: {describe(error)}. Training goes on."
+        self._boundary.warn(f"{doing} {self.tracker.name}", f"{message} Everything is safe in {self.directory}.")

@@ -1,0 +1,74 @@
+"""The delivery queue: takes what a run committed to every tracker in the background, so that training never waits for one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from attnlog.boundary import Boundary, strict
+from attnlog.delivery.lane import Lane
+from attnlog.delivery.local import LocalTracker
+from attnlog.delivery.redact import describe
+from attnlog.delivery.tracker import Entry, Tracker
+from attnlog.errors import TrackerError
+
+EXIT_WAIT = "ATTNLOG_EXIT_WAIT"
+DEFAULT_EXIT_WAIT = 60.0
+
+
+class Delivery:
+    """Delivers entries of one run folder to its trackers, each from a daemon thread of its own.
+
+    One thread per tracker, because a server that hangs must not hold up another tracker.
+    """
+
+    def __init__(self, directory: Path, trackers: Sequence[Tracker], boundary: Boundary) -> None:
+        self.directory = Path(directory)
+        self.trackers = tuple(trackers)
+        self._lanes = [
+            Lane(self.directory, tracker, boundary) for tracker in trackers if not isinstance(tracker, LocalTracker)
+        ]
+        self._finished: str | None = None
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Queue files of the run folder for delivery; returns at once. Assets come before the manifest that names them."""
+        for lane in self._lanes:
+            lane.offer(entries)
+
+    def finish(self, wait: float | None = None) -> str:
+        """Deliver what is left within a bounded time and release the trackers.
+
+        Args:
+            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+
+        Returns:
+            One line per tracker: what was delivered, what was left, and where it is to be found.
+
+        Raises:
+            TrackerError: in strict mode (``ATTNLOG_STRICT=1``), when a tracker failed.
+        """
+        if self._finished is not None:
+            return self._finished
+        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
+        for lane in self._lanes:
+            lane.finish()
+        for lane in self._lanes:
+            lane.join(max(0.0, end - time.monotonic()))
+        errors = [lane.error for lane in self._lanes if lane.error is not None]
+        if errors and strict():
+            raise TrackerError(f"{describe(errors[0])}; everything is safe in {self.directory}") from None
+        lines = [lane.summary() for lane in self._lanes]
+        local = next((t for t in self.trackers if isinstance(t, LocalTracker)), None) or LocalTracker(self.directory)
+        self._finished = "\n".join([f"local: {local.where()}", *lines])
+        return self._finished
+
+
+def exit_wait() -> float:
+    """Seconds that the end of a training may wait for trackers: ``ATTNLOG_EXIT_WAIT``, or 60."""
+    try:
+        return max(0.0, float(os.environ.get(EXIT_WAIT, DEFAULT_EXIT_WAIT)))
+    except ValueError:
+        return DEFAULT_EXIT_WAIT

@@ -1,0 +1,1 @@
+"""MLflow: assets and a self-contained viewer as artifacts of a run."""

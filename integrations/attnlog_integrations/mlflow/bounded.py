@@ -1,0 +1,52 @@
+"""Bounds how long MLflow's client may try, for the calling thread only: by default it tries a dead server for four minutes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: Of the client's own retries and timeout (seconds), at most these; delivery tries again by itself.
+RETRIES, TIMEOUT = 1, 30
+
+_here = threading.local()
+_lock = threading.Lock()
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Within the body, and on this thread, MLflow retries at most once and waits at most 30 s for an answer.
+
+    MLflow reads both settings from the environment at every request and has no argument for them. Changing the environment
+    would change the user's own logging, so the two readers are wrapped once, and answer otherwise on a bounded thread only.
+    """
+    _install()
+    depth = getattr(_here, "depth", 0)
+    _here.depth = depth + 1
+    try:
+        yield
+    finally:
+        _here.depth = depth
+
+
+def _install() -> None:
+    from mlflow import environment_variables as settings
+
+    with _lock:
+        for name, most in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES), ("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)):
+            variable = getattr(settings, name, None)
+            # An MLflow without this setting only retries longer, on a thread nobody waits for.
+            if variable is not None and not hasattr(variable.get, "attnlog_bounded"):
+                variable.get = _limited(variable.get, most)
+
+
+def _limited(read: Callable[[], Any], most: int) -> Callable[[], Any]:
+    def get() -> Any:
+        value = read()
+        if getattr(_here, "depth", 0) and isinstance(value, (int, float)):
+            return min(value, most)
+        return value
+
+    get.attnlog_bounded = True  # type: ignore[attr-defined]
+    return get

@@ -1,0 +1,98 @@
+"""attnlog: attention beside your loss curves. Public names only; each is imported when it is first used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from attnlog_integrations.transformers.callback import AttentionCallback as AttentionCallback
+
+    from attnlog.boundary import AttnlogWarning as AttnlogWarning
+    from attnlog.capture.api import capture as capture
+    from attnlog.capture.tensors import from_tensors as from_tensors
+    from attnlog.errors import AttnlogError as AttnlogError
+    from attnlog.record import Capture as Capture
+    from attnlog.record import Input as Input
+    from attnlog.record import Missing as Missing
+    from attnlog.run import Run as Run
+    from attnlog.store.open import SavedRun as SavedRun
+    from attnlog.store.open import SavedStep as SavedStep
+    from attnlog.store.open import open_run as open
+    from attnlog.view.export import export_html as export
+    from attnlog.view.server import view as view
+
+# public name → (module, name there, extra that brings its packages)
+_PUBLIC: dict[str, tuple[str, str, str | None]] = {
+    "AttentionCallback": ("attnlog_integrations.transformers.callback", "AttentionCallback", "transformers"),
+    "AttnlogError": ("attnlog.errors", "AttnlogError", None),
+    "AttnlogWarning": ("attnlog.boundary", "AttnlogWarning", None),
+    "Capture": ("attnlog.record", "Capture", None),
+    "Input": ("attnlog.record", "Input", None),
+    "Missing": ("attnlog.record", "Missing", None),
+    "Run": ("attnlog.run", "Run", None),
+    "SavedRun": ("attnlog.store.open", "SavedRun", None),
+    "SavedStep": ("attnlog.store.open", "SavedStep", None),
+    "capture": ("attnlog.capture.api", "capture", "transformers"),
+    "export": ("attnlog.view.export", "export_html", None),
+    "from_tensors": ("attnlog.capture.tensors", "from_tensors", None),
+    "open": ("attnlog.store.open", "open_run", None),
+    "view": ("attnlog.view.server", "view", None),
+}
+
+__all__ = [  # noqa: F822  (resolved by __getattr__)
+    "AttentionCallback",
+    "AttnlogError",
+    "AttnlogWarning",
+    "Capture",
+    "Input",
+    "Missing",
+    "Run",
+    "SavedRun",
+    "SavedStep",
+    "capture",
+    "export",
+    "from_tensors",
+    "open",
+    "view",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that importing attnlog loads no torch, pyarrow or tracker."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'attnlog' has no attribute {name!r}")
+    module, attribute, extra = _PUBLIC[name]
+    try:
+        found = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if extra is None or package in ("attnlog", "attnlog_integrations", ""):
+            raise
+        from attnlog.errors import MissingExtraError
+
+        raise MissingExtraError(package, extra, f"attnlog.{name}") from error
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps `attnlog.capture` and `attnlog.view` the functions, though packages of those names exist.
+
+    Importing a subpackage binds it as an attribute of its parent; for a name that is public that binding is left out.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,151 @@
+"""`attnlog.capture`: one forward pass of the model on some inputs, and everything attention did in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from attnlog.capture.inputs import Inputs, batches, prepare
+from attnlog.capture.kinds import unwrapped
+from attnlog.capture.interface import interface_tap
+from attnlog.capture.preserve import preserved
+from attnlog.capture.recorder import Recorder, Wanted
+from attnlog.errors import ArgumentError, LayerError, ModelError, NoAttentionError
+from attnlog.record import PRECISIONS, Capture
+
+RECORDS = ("attention", "vectors", "values")
+
+
+def capture(
+    model: torch.nn.Module,
+    inputs: Inputs,
+    *,
+    tokenizer: Any = None,
+    layers: Iterable[int] | None = None,
+    heads: Iterable[int] | None = None,
+    record: str | Sequence[str] = ("attention", "vectors"),
+    precision: str = "f32",
+    max_tokens: int | None = None,
+    batch_size: int = 8,
+) -> Capture:
+    """Run the model on inputs and record what its attention did.
+
+    The model's own attention function computes the outputs; what is recorded is computed beside it. Training mode, random
+    states, configuration and gradients are afterwards as before.
+
+    Args:
+        model: a transformers model whose attention goes through transformers' `AttentionInterface`.
+        inputs: texts, text pairs, or a mapping of ready-made model inputs (``input_ids`` ``[inputs, tokens]``, ``attention_mask``, …)
+            whose rows become inputs and whose padding is cropped. For an encoder-decoder model a pair is (source, target), and a
+            text alone is its own target.
+        tokenizer: needed for texts; with ready-made inputs it names the tokens, which else are shown as ids.
+        layers: layers to record; default all.
+        heads: query heads to record; default all.
+        record: any of ``attention`` (weights), ``vectors`` (queries and keys), ``values``.
+        precision: of the weights: ``f32`` exact, ``f16``, or ``u8`` as stored by default, (code/255)².
+        max_tokens: longer texts are cut to this many tokens, which the input says.
+        batch_size: inputs in one forward pass, at most.
+
+    Returns:
+        A `Capture`; `capture.missing` says in words what could not be recorded.
+
+    Raises:
+        InputError: nothing to run on, or texts without a tokenizer.
+        LayerError: a layer or head the model does not have.
+        NoAttentionError: the model has no attention that can be seen.
+    """
+    model = unwrapped(model)
+    if not hasattr(model, "config"):
+        raise ModelError(f"{type(model).__name__} is not a transformers model (it has no config): use attnlog.from_tensors for your own modules")
+    records = (record,) if isinstance(record, str) else tuple(record)
+    if not records or set(records) - set(RECORDS):
+        raise ArgumentError(f"record is {records!r}; it takes any of {', '.join(RECORDS)}")
+    if precision not in PRECISIONS:
+        raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
+    if batch_size < 1 or (max_tokens is not None and max_tokens < 2):
+        raise ArgumentError(f"batch_size={batch_size} and max_tokens={max_tokens} must be at least 1 and 2")
+    wanted = Wanted(_numbers(layers, "layers"), _numbers(heads, "heads"), frozenset(records), precision)
+    _check_layers(model, wanted)
+    prepared = prepare(model, inputs, tokenizer, max_tokens=max_tokens)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    recorder = Recorder(model, wanted)
+    # A mask makes attention ignore padding; a model without a pad token gets rows of equal length only.
+    pad = getattr(tokenizer, "pad_token_id", None)
+    with preserved(model):
+        for batch in batches(model, prepared, size=batch_size, pad=pad, device=device):
+            recorder.begin(batch)
+            with interface_tap(recorder.see):
+                model(**batch.tensors, **_quiet(model))
+            recorder.end()
+    if not recorder.calls:
+        raise NoAttentionError(_none_seen(model))
+    recorder.check_layers()
+    return Capture(
+        inputs=tuple(one.record for one in prepared),
+        layers=recorder.layers(),
+        missing=recorder.missing(),
+        model=describe(model),
+        config=_config(model),
+    )
+
+
+def describe(model: torch.nn.Module) -> dict[str, object]:
+    """Say which model this is, as a manifest keeps it."""
+    config: Any = model.config
+    return {
+        "name": str(getattr(config, "_name_or_path", "") or type(model).__name__),
+        "class": type(model).__name__,
+        "type": str(getattr(config, "model_type", "")),
+        "attention": str(getattr(config, "_attn_implementation", "")),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def _config(model: Any) -> dict[str, object]:
+    simple = (str, int, float, bool, type(None))
+    return {k: v for k, v in sorted(model.config.to_dict().items()) if isinstance(v, simple)}
+
+
+def _quiet(model: torch.nn.Module) -> dict[str, object]:
+    """Keep the model from building a cache, which costs memory and is of no use here."""
+    import inspect
+
+    return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+
+def _numbers(given: Iterable[int] | None, what: str) -> frozenset[int] | None:
+    if given is None:
+        return None
+    numbers = [given] if isinstance(given, int) else list(given)
+    if not numbers or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+        raise ArgumentError(f"{what} is {numbers!r}: give whole numbers, or leave it out for all")
+    return frozenset(numbers)
+
+
+def _check_layers(model: Any, wanted: Wanted) -> None:
+    """Refuse before any work what the model's configuration rules out."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    depths = [getattr(config, name, None) for name in ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")]
+    counts = {"layers": [n for n in depths if isinstance(n, int)], "heads": []}
+    for name in ("num_attention_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads"):
+        if isinstance(getattr(config, name, None), int):
+            counts["heads"].append(getattr(config, name))
+    for what, numbers in (("layers", wanted.layers), ("heads", wanted.heads)):
+        known = counts[what]
+        if numbers is not None and known and (max(numbers) >= max(known) or min(numbers) < 0):
+            bad = sorted(n for n in numbers if n < 0 or n >= max(known))
+            raise LayerError(f"{what} {', '.join(map(str, bad))}: this model has {what} 0 to {max(known) - 1}")
+
+
+def _none_seen(model: torch.nn.Module) -> str:
+    names = sorted({type(m).__name__ for m in model.modules() if "attention" in type(m).__name__.lower()})
+    if not names:
+        return f"{type(model).__name__} has no attention: there is nothing to record"
+    return (
+        f"the attention of {type(model).__name__} ({names[0]}) does not go through transformers' AttentionInterface, so it cannot be "
+        "seen yet: load it with attn_implementation='eager', run it with output_attentions=True and pass the result to attnlog.from_tensors"
+    )
+
+

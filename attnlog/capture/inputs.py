@@ -1,0 +1,270 @@
+"""Texts, text pairs and ready-made batches become token axes and model inputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from attnlog.errors import InputError
+from attnlog.record import Axis, Input
+
+Text = str | tuple[str, str] | list[str]
+Inputs = Text | Sequence[Text] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One input: what is kept of it, and its row of every model input, unpadded."""
+
+    record: Input
+    tensors: dict[str, torch.Tensor]  # each [tokens] or [tokens, …]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest axis."""
+        return max(len(axis.tokens) for axis in self.record.axes.values())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several inputs in one forward pass."""
+
+    numbers: tuple[int, ...]  # which inputs, in row order
+    records: tuple[Input, ...]
+    tensors: dict[str, torch.Tensor]
+    positions: tuple[dict[str, torch.Tensor], ...]  # per row: axis → where its tokens are
+
+
+def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_tokens: int | None) -> list[Prepared]:
+    """Turn what the user gave into inputs, one each.
+
+    Raises:
+        InputError: nothing was given, texts came without a tokenizer, or an input cannot be read; the message names it.
+    """
+    encoder_decoder = bool(getattr(model.config, "is_encoder_decoder", False))
+    if isinstance(inputs, Mapping) or (hasattr(inputs, "keys") and hasattr(inputs, "__getitem__")):
+        rows = _rows(model, dict(inputs), tokenizer, encoder_decoder)
+    else:
+        rows = [_text(model, text, number, tokenizer, max_tokens, encoder_decoder) for number, text in enumerate(_texts(inputs))]
+    limit = _limit(model)
+    for number, row in enumerate(rows):
+        if limit is not None and row.length > limit:
+            raise InputError(
+                f"input {number} has {row.length} tokens, the model takes at most {limit}: shorten it or pass max_tokens={limit}"
+            )
+    return rows
+
+
+def _texts(inputs: Any) -> list[Text]:
+    if isinstance(inputs, str):
+        return [inputs]
+    if isinstance(inputs, tuple) and len(inputs) == 2 and all(isinstance(part, str) for part in inputs):
+        return [inputs]
+    texts = list(inputs) if isinstance(inputs, Sequence) else None
+    if texts is None:
+        raise InputError(f"inputs is a {type(inputs).__name__}: give texts, text pairs, or a mapping of model inputs")
+    if not texts:
+        raise InputError("no inputs: give at least one text, text pair, or a mapping of model inputs such as a tokenizer returns")
+    for number, text in enumerate(texts):
+        pair = isinstance(text, (tuple, list)) and len(text) == 2 and all(isinstance(part, str) for part in text)
+        if not isinstance(text, str) and not pair:
+            raise InputError(f"input {number} is {text!r}: a text is a str, a text pair is a tuple of two")
+        if not (text if isinstance(text, str) else text[0]).strip():
+            raise InputError(f"input {number} is empty: give it at least one word")
+    return texts
+
+
+def _limit(model: Any) -> int | None:
+    # Learned positions end; rotary and relative ones do not, so their configured length is advice only.
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    learned = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Embedding) and ("position" in n or n.endswith("wpe"))]
+    if not learned or not isinstance(limit, int):
+        return None
+    return limit - 2 if str(getattr(config, "model_type", "")) in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def usable_tokens(model: torch.nn.Module, wanted: int) -> int:
+    """Return `wanted`, or what the model's learned positions allow if that is less."""
+    limit = _limit(model)
+    return wanted if limit is None else min(wanted, limit)
+
+
+def _text(model: Any, text: Text, number: int, tokenizer: Any, max_tokens: int | None, encoder_decoder: bool) -> Prepared:
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # a processor of several modalities holds one
+    if tokenizer is None:
+        raise InputError(f"input {number} is a text, which needs a tokenizer: pass tokenizer=…, or give ready-made model inputs")
+    first, second = (text, None) if isinstance(text, str) else text
+    if not encoder_decoder:
+        axis, tensors = _encode(tokenizer, first, second, max_tokens)
+        return Prepared(Input({"self": axis}), tensors)
+    source, tensors = _encode(tokenizer, first, None, max_tokens)
+    target, labels = _encode(tokenizer, first if second is None else second, None, max_tokens)
+    start = _decoder_start(model)
+    ids = torch.cat([torch.tensor([start]), labels["input_ids"][:-1]])
+    given = (start, *(target.ids or ())[:-1])
+    # The decoder reads the target shifted right: its first token is the model's start token.
+    shifted = replace(
+        target,
+        ids=given,
+        tokens=tuple(tokenizer.convert_ids_to_tokens(list(given))),
+        starts=None if target.starts is None else (0, *target.starts[:-1]),
+        ends=None if target.ends is None else (0, *target.ends[:-1]),
+        special=None if target.special is None else (True, *target.special[:-1]),
+        segments=None,
+    )
+    return Prepared(Input({"encoder": source, "decoder": shifted}), {**tensors, "decoder_input_ids": ids})
+
+
+def _decoder_start(model: Any) -> int:
+    for config in (model.config, getattr(model, "generation_config", None)):
+        for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+            found = getattr(config, name, None)
+            if isinstance(found, int):
+                return found
+    raise InputError("the model's config has no decoder_start_token_id: set it, or give ready-made inputs with decoder_input_ids")
+
+
+def _encode(tokenizer: Any, text: str, pair: str | None, max_tokens: int | None) -> tuple[Axis, dict[str, torch.Tensor]]:
+    fast = bool(getattr(tokenizer, "is_fast", False))
+
+    def call(**limits: Any) -> Any:
+        return tokenizer(text, pair, return_special_tokens_mask=True, return_offsets_mapping=fast, verbose=False, **limits)
+
+    encoding = call()
+    cut = 0
+    if max_tokens is not None and len(encoding["input_ids"]) > max_tokens:
+        whole = len(encoding["input_ids"])
+        encoding = call(truncation=True, max_length=max_tokens)
+        cut = whole - len(encoding["input_ids"])
+    ids = [int(i) for i in encoding["input_ids"]]
+    if not ids:
+        raise InputError(f"the tokenizer makes no tokens of {text!r}: give another text")
+    offsets = encoding["offset_mapping"] if fast else None
+    special = tuple(bool(s) for s in encoding["special_tokens_mask"])
+    axis = Axis(
+        tokens=tuple(str(t) for t in tokenizer.convert_ids_to_tokens(ids)),
+        text=text,
+        pair=pair,
+        ids=tuple(ids),
+        starts=None if offsets is None else tuple(a for a, _ in offsets),
+        ends=None if offsets is None else tuple(b for _, b in offsets),
+        segments=None if pair is None else _segments(encoding, fast),
+        special=special if any(special) else None,
+        cut=cut,
+    )
+    kept = [name for name in encoding if name in ("input_ids", "token_type_ids") or name in tokenizer.model_input_names]
+    tensors = {name: torch.tensor(encoding[name]) for name in kept if name != "attention_mask"}
+    return axis, tensors
+
+
+def _segments(encoding: Any, fast: bool) -> tuple[int, ...] | None:
+    if not fast:
+        return tuple(int(s) for s in encoding["token_type_ids"]) if "token_type_ids" in encoding else None
+    segments, current = [], 0
+    for sequence in encoding.sequence_ids():
+        current = current if sequence is None else sequence  # a separator belongs to the text it ends
+        segments.append(current)
+    return tuple(segments)
+
+
+def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bool) -> list[Prepared]:
+    """Split a ready-made batch into rows and crop their padding."""
+    tensors = {name: torch.as_tensor(value) for name, value in given.items() if value is not None and not isinstance(value, str)}
+    if "labels" in tensors and encoder_decoder and "decoder_input_ids" not in tensors:
+        labels = tensors["labels"]
+        tensors["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+        tensors["decoder_attention_mask"] = _shifted_mask(labels)
+    tensors.pop("labels", None)
+    ids = tensors.get("input_ids")
+    if ids is None:
+        raise InputError(f"the inputs have {', '.join(map(repr, given))} but no 'input_ids': only text models can be given as ready-made inputs")
+    if ids.ndim == 1:
+        tensors = {name: tensor[None] for name, tensor in tensors.items()}
+        ids = tensors["input_ids"]
+    if ids.ndim != 2 or 0 in ids.shape:
+        raise InputError(f"input_ids has shape {tuple(ids.shape)}; expected [inputs, tokens] with at least one of each")
+    sides = {"encoder": "", "decoder": "decoder_"} if encoder_decoder else {"self": ""}
+    if encoder_decoder and "decoder_input_ids" not in tensors:
+        raise InputError("an encoder-decoder model needs decoder_input_ids or labels beside input_ids")
+    masks = {
+        axis: tensors.pop(f"{side}attention_mask", torch.ones_like(tensors[f"{side}input_ids"])).bool() for axis, side in sides.items()
+    }
+    prepared = []
+    for row in range(len(ids)):
+        axes, kept = {}, {}
+        for axis, side in sides.items():
+            mask = masks[axis][row]
+            if mask.shape != tensors[f"{side}input_ids"][row].shape or not bool(mask.any()):
+                raise InputError(f"row {row} of {side}attention_mask does not fit {side}input_ids, or masks every token")
+            width = len(mask)
+            for name, tensor in tensors.items():
+                mine = name.startswith("decoder_") == bool(side) if encoder_decoder else True
+                if mine:
+                    kept[name] = tensor[row][mask] if tensor.ndim > 1 and tensor.shape[1] == width else tensor[row]
+            axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
+        prepared.append(Prepared(Input(axes), kept))
+    return prepared
+
+
+def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:
+    mask = labels != -100
+    return torch.cat([torch.ones_like(mask[:, :1]), mask[:, :-1]], 1)
+
+
+def _id_axis(ids: list[int], types: torch.Tensor | None, tokenizer: Any) -> Axis:
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    tokens, special = [str(i) for i in ids], None
+    if tokenizer is not None:
+        tokens = [str(t) for t in tokenizer.convert_ids_to_tokens(ids)]
+        marks = tuple(i in set(tokenizer.all_special_ids) for i in ids)
+        special = marks if any(marks) else None
+    segments = None if types is None or not bool(types.any()) else tuple(int(t) for t in types)
+    return Axis(tokens=tuple(tokens), ids=tuple(ids), segments=segments, special=special)
+
+
+def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, pad: int | None, device: torch.device) -> list[Batch]:
+    """Group inputs of like length, so that little is padded; without a pad token only those of the same length.
+
+    Rows are padded on the right and padding is masked; `Batch.positions` says where the tokens are.
+    """
+    order = sorted(range(len(prepared)), key=lambda n: (sorted(prepared[n].tensors), prepared[n].length))
+    groups: list[list[int]] = []
+    for number in order:
+        last = [prepared[n] for n in groups[-1]] if groups else []
+        one = prepared[number]
+        fits = 0 < len(last) < size and sorted(last[0].tensors) == sorted(one.tensors)
+        same = fits and _shapes(last[0]) == _shapes(one)
+        if same or (fits and pad is not None and one.length <= 1.25 * last[0].length):
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    accepted = inspect.signature(model.forward).parameters
+    return [_collate([prepared[n] for n in group], tuple(group), accepted, pad or 0, device) for group in groups]
+
+
+def _shapes(one: Prepared) -> list[tuple[int, ...]]:
+    return [tuple(one.tensors[name].shape) for name in sorted(one.tensors)]
+
+
+def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[str, Any], pad: int, device: torch.device) -> Batch:
+    anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
+    tensors: dict[str, torch.Tensor] = {}
+    for name in rows[0].tensors:
+        if name in accepted or anything:
+            parts = [row.tensors[name] for row in rows]
+            fill = pad if name.endswith("input_ids") else 0
+            tensors[name] = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=fill) if parts[0].ndim else torch.stack(parts)
+    for side, axes in (("", ("self", "encoder")), ("decoder_", ("decoder",))):
+        lengths = [len(row.record.axes[axis].tokens) for row in rows for axis in axes if axis in row.record.axes]
+        if lengths and (f"{side}attention_mask" in accepted or anything):
+            tensors[f"{side}attention_mask"] = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+    positions = tuple(
+        {axis: torch.arange(len(found.tokens), device=device) for axis, found in row.record.axes.items()} for row in rows
+    )
+    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+    return Batch(numbers, tuple(row.record for row in rows), moved, positions)

@@ -1,0 +1,163 @@
+"""Attention weights of one call for one input: by blocks of query rows, quantised where they are computed, checked against the model.
+
+weights = softmax(softcap(scale · q·kᵀ) + position bias + mask [with sink]), computed in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from attnlog.capture.interface import Call
+from attnlog.capture.masks import Sight
+from attnlog.metrics import MetricMeans
+from attnlog.record import Array, Axis, FloatArray
+
+BLOCK = 128  # query rows at a time: a block of all heads stays in the cache while it is used
+# Greatest relative difference between weights · v and the module's own output that rounding explains.
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input's part of a call: its batch row, the positions of its tokens, and its mask."""
+
+    number: int
+    queries: torch.Tensor
+    keys: torch.Tensor
+    sight: Sight
+    query_axis: Axis
+    key_axis: Axis
+    aligned: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one call did for one input."""
+
+    codes: Array | None  # [heads, queries, keys]
+    metrics: dict[str, FloatArray]
+    explained: FloatArray  # [heads]
+    check: float
+    held: bool  # the check lies within rounding
+
+
+def quantised(weights: torch.Tensor, precision: str) -> torch.Tensor:
+    """Encode float32 weights on their device, as `attnlog.record.to_codes` does."""
+    if precision == "u8":
+        return weights.clamp(0, 1).sqrt_().mul_(255).round_().to(torch.uint8)
+    return weights.half() if precision == "f16" else weights
+
+
+def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identity: torch.Tensor | None = None, keep: bool = True) -> Found:
+    """Compute the weights of some heads of one input.
+
+    Args:
+        call: what the tap saw.
+        row: which input of its batch.
+        heads: int64 numbers of the wanted heads.
+        precision: of the returned codes.
+        identity: weights that the model's own function gave for identity values, ``[heads, queries, keys]``, instead of the formula.
+        keep: False computes metrics only.
+    """
+    device = call.query.device
+    size = call.query.shape[1] // call.key.shape[1]
+    groups = torch.div(heads, size, rounding_mode="floor")
+    q = call.query[row.number][heads][:, row.queries].float()
+    k = call.key[row.number][groups][:, row.keys].float()
+    v = call.value[row.number][groups][:, row.keys].float()
+    out = call.output[row.number][row.queries][:, heads].transpose(0, 1).float()
+    given = identity if identity is not None else call.weights
+    plain = given is None and row.sight.plain and call.softcap is None and call.bias is None and call.sinks is None
+    means = MetricMeans(
+        row.query_axis,
+        row.key_axis,
+        aligned=row.aligned,
+        heads=len(heads),
+        xp=torch,
+        asarray=lambda array: torch.as_tensor(array, device=device),
+    )
+    codes = []
+    explained = torch.zeros(len(heads), device=device)
+    check = torch.zeros((), device=device)
+    for start in range(0, len(row.queries), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(row.queries)))
+        scores = torch.matmul(q[:, rows], k.transpose(1, 2)).mul_(call.scale)
+        if given is not None:
+            taken = given if identity is not None else given[row.number]
+            weights = taken[heads][:, row.queries[rows]][:, :, row.keys].float()
+        else:
+            weights = _formula(scores, call, row, heads, rows)
+        if not plain:
+            explained = torch.maximum(explained, (_explained(scores, row, rows, weights) - weights).abs().amax((1, 2)))
+        ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
+        difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
+        check = torch.maximum(check, difference.abs().amax().nan_to_num(nan=torch.inf))
+        means.add(weights, start)
+        if keep:
+            codes.append(quantised(weights, precision))
+    worst = float(check)
+    scale = float(out.abs().amax()) if out.numel() else 0.0
+    return Found(
+        codes=torch.cat(codes, 1).cpu().numpy() if keep else None,
+        metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()},
+        explained=explained.cpu().numpy(),
+        check=worst,
+        held=worst <= TOLERANCE.get(call.output.dtype, 1e-3) * max(scale, 1e-3),
+    )
+
+
+def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: slice) -> torch.Tensor:
+    if call.softcap is not None:
+        scores = torch.tanh(scores / call.softcap) * call.softcap
+    if call.bias is not None:
+        bias: Any = call.bias
+        bias = bias[min(row.number, bias.shape[0] - 1)]
+        bias = (bias if bias.shape[0] == 1 else bias[heads]).to(scores.device)
+        scores = scores + bias[:, row.queries[rows]][:, :, row.keys].float()
+    if row.sight.additive is not None:
+        hidden = row.sight.additive
+        scores = scores + (hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows]
+    if call.sinks is not None:
+        sink = call.sinks.to(scores.device)[heads].float()[:, None, None].expand(-1, scores.shape[1], 1)
+        return torch.softmax(torch.cat([scores, sink], -1), -1)[..., :-1].nan_to_num(0.0)
+    return torch.softmax(scores, -1).nan_to_num(0.0)
+
+
+def _explained(scores: torch.Tensor, row: Row, rows: slice, weights: torch.Tensor) -> torch.Tensor:
+    """Softmax of scale·q·kᵀ alone, under the mask that assets name."""
+    if row.sight.causal is None:
+        seen = weights > 0
+    elif row.sight.additive is None:
+        return torch.softmax(scores, -1)
+    else:
+        seen = (row.sight.additive > -torch.inf)[:1, rows]
+    return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1).nan_to_num(0.0)
+
+
+def by_identity(call: Call, row: int) -> torch.Tensor:
+    """Ask the model's own function for its weights: with identity values its output is them.
+
+    Right by construction for any bias, mask or sink. Values keep the width of the model's own, because some kernels ask for that.
+
+    Returns:
+        float32 ``[heads, queries, keys]``.
+    """
+    keys, width = call.value.shape[2], call.value.shape[3]
+    one = slice(row, row + 1)
+    mask = call.mask if call.mask is None or call.mask.shape[0] == 1 else call.mask[one]
+    bias = call.keywords.get("position_bias")
+    keywords = dict(call.keywords)
+    if isinstance(bias, torch.Tensor) and bias.shape[0] > 1:
+        keywords["position_bias"] = bias[one]
+    parts = []
+    for start in range(0, keys, width):
+        value = torch.zeros(1, call.value.shape[1], keys, width, dtype=call.value.dtype, device=call.value.device)
+        for column in range(min(width, keys - start)):
+            value[:, :, start + column, column] = 1
+        output = call.function(call.module, call.query[one], call.key[one], value, mask, **keywords)[0]
+        parts.append(output[0].transpose(0, 1)[..., : min(width, keys - start)].float())
+    return torch.cat(parts, -1)

@@ -1,0 +1,308 @@
+"""A run being written: captures go in, a background thread commits them and hands them to delivery."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from attnlog.boundary import Boundary
+from attnlog.errors import ArgumentError
+from attnlog.sizes import format_size, parse_size
+
+if TYPE_CHECKING:
+    from attnlog.delivery.tracker import Tracker
+    from attnlog.format.write import Assets
+    from attnlog.record import Capture
+    from attnlog.store.manifest import Commit
+
+logger = logging.getLogger("attnlog")
+
+QUEUED = 2  # captures that may wait to be written
+PATIENCE = 1.0  # seconds that training waits for room in the queue before a capture is dropped
+_SAFE = "What was written so far is safe in the run folder."
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """Where in a training a capture was made."""
+
+    step: int
+    epoch: float | None = None
+    checkpoint: str | None = None
+    loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Run:
+    """A run folder that captures are logged to, and the trackers it is delivered to.
+
+    ``log`` and ``amend`` return at once: encoding, writing and delivery happen on background threads. A failure there becomes
+    one warning, or an error from ``close`` with ``ATTNLOG_STRICT=1``.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        tracker: str | Tracker | Sequence[str | Tracker] = "local",
+        precision: str = "u8",
+        budget: int | str | None = None,
+        name: str | None = None,
+        report_to: Sequence[str] | None = None,
+        model_info: Mapping[str, Any] | None = None,
+        boundary: Boundary | None = None,
+    ) -> None:
+        """Open a run for writing; an existing folder gets another writer.
+
+        Args:
+            directory: the run folder.
+            tracker: where it is delivered: ``"local"``, ``"mlflow"``, ``"comet"``, ``"auto"``, a plugin's name, a `Tracker`, or several.
+            precision: of the stored weights: ``u8``, ``f16`` or ``f32``.
+            budget: bytes that the run may take, such as ``"1GB"``; beyond it only index and pictures are written, and the last step.
+            name: shown for the run; default: the folder's name.
+            report_to: for ``tracker="auto"``: what the Trainer reports to.
+            model_info: what to say of the model, added to what captures say.
+            boundary: guards what runs beside a training; default: one of its own.
+
+        Raises:
+            ArgumentError: a value that cannot be used.
+            RunError: the folder is a file or cannot be written.
+            MissingExtraError, TrackerError: a tracker cannot be used (with `boundary` given: a warning).
+        """
+        from attnlog.delivery.discovery import find_trackers
+        from attnlog.delivery.queue import Delivery
+        from attnlog.record import PRECISIONS
+        from attnlog.store.folder import Writer
+
+        if precision not in PRECISIONS:
+            raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
+        self._budget = parse_size(budget)
+        self._precision = precision
+        self._guarded = boundary is not None
+        self.boundary = boundary or Boundary()
+        header = {"run": name or Path(directory).resolve().name, "versions": _versions(), **(model_info or {})}
+        self._writer = Writer(directory, header)
+        self.directory = self._writer.directory
+        trackers = find_trackers(tracker, self.directory, report_to=report_to, boundary=boundary)
+        self._delivery = Delivery(self.directory, trackers, self.boundary)
+        self._spent = _written(self.directory) if self._budget is not None else 0
+        self._delivered_inputs: set[str] = set()
+        self._unwhole: tuple[Capture, _Moment] | None = None
+        self._work: deque[tuple[bool, Callable[[], None]]] = deque()
+        self._turn = threading.Condition()
+        self._closing = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+        self._thread: threading.Thread | None = None
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        """Use the run in a ``with`` block, which closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the run."""
+        self.close()
+
+    def log(
+        self,
+        capture: Capture,
+        *,
+        step: int,
+        epoch: float | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        loss: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Log a capture as a step of the run; returns at once.
+
+        When two captures already wait to be written, training waits at most a second; then this one is dropped, counted and said.
+
+        Raises:
+            ArgumentError: a step that is no whole number from 0, or a capture coarser than the run's precision.
+        """
+        from attnlog.format.write import check_precision
+
+        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            raise ArgumentError(f"step is {step!r}; it is a whole number from 0")
+        if self._closing:
+            raise ArgumentError(f"the run {self.directory} is closed: open it again to log step {step}")
+        check_precision(capture, self._precision)
+        moment = _Moment(step, epoch, None if checkpoint is None else os.fspath(checkpoint), loss, numbers(metrics))
+        if not self._put(lambda: self._commit(capture, moment), waits=True):
+            self.dropped += 1
+            self.boundary.warn(
+                "keep up", f"attnlog dropped the capture of step {step}: writing is slower than logging. Log less often, or fewer layers or inputs."
+            )
+
+    def amend(self, step: int, *, checkpoint: str | os.PathLike[str] | None = None, metrics: Mapping[str, float] | None = None) -> None:
+        """Add a checkpoint or metrics to the commit of a step that was logged before; returns at once."""
+        said = None if checkpoint is None else os.fspath(checkpoint)
+        added = numbers(metrics)
+        if said is not None or added:
+            self._put(lambda: self._update(step, said, added), waits=False)
+
+    def close(self) -> None:
+        """Write what waits, deliver for a bounded time (``ATTNLOG_EXIT_WAIT``), and say where the run is. Safe to call again."""
+        atexit.unregister(self.close)
+        with self._turn:
+            if self._closing:
+                return
+            self._closing = True
+            self._turn.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        if self._unwhole is not None:
+            capture, moment = self._unwhole
+            with self.boundary.guard("write the last step whole", _SAFE):
+                self._write_whole(capture, moment)
+        with self.boundary.guard("finish delivery", _SAFE):
+            for said in self._delivery.finish().splitlines():
+                logger.info(said)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _put(self, work: Callable[[], None], *, waits: bool) -> bool:
+        with self._turn:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="attnlog-writer", daemon=True)
+                self._thread.start()
+            if waits and not self._turn.wait_for(lambda: sum(w for w, _ in self._work) < QUEUED, PATIENCE):
+                return False
+            self._work.append((waits, work))
+            self._turn.notify_all()
+            return True
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._work or self._closing)
+                if not self._work:
+                    return
+                # It stays in the queue until it is done: what is being written takes memory too.
+                work = self._work[0][1]
+            try:
+                with self.boundary.guard(f"write to {self.directory}", _SAFE):
+                    work()
+            except Exception as error:  # strict mode: `close` raises it on the caller's thread
+                self._error = self._error or error
+            with self._turn:
+                self._work.popleft()
+                self._turn.notify_all()
+
+    def _commit(self, capture: Capture, moment: _Moment) -> None:
+        from attnlog.format.write import write_assets
+
+        self._unwhole = None
+        assets = write_assets(capture, precision=self._precision)
+        if self._budget is None or self._spent + assets.bytes <= self._budget:
+            self._write(capture, moment, assets, complete=True)
+            return
+        self.boundary.warn(
+            "stay within the budget",
+            f"attnlog reached the budget of {format_size(self._budget)}: from step {moment.step} on only index and pictures are written "
+            "(timeline and model view), and the last step whole. Raise budget=, or log fewer layers, inputs or steps.",
+        )
+        self._write(capture, moment, write_assets(capture, precision=self._precision, complete=False), complete=False)
+        self._unwhole = capture, moment
+
+    def _write_whole(self, capture: Capture, moment: _Moment) -> None:
+        from attnlog.format.write import write_assets
+
+        self._write(capture, moment, write_assets(capture, precision=self._precision), complete=True)
+
+    def _write(self, capture: Capture, moment: _Moment, assets: Assets, *, complete: bool) -> None:
+        for name in ("model", "config"):
+            if getattr(capture, name):
+                self._writer.header.setdefault(name, getattr(capture, name))
+        commit = self._writer.commit(
+            assets,
+            step=moment.step,
+            epoch=moment.epoch,
+            checkpoint=moment.checkpoint,
+            loss=moment.loss,
+            metrics=moment.metrics,
+            precision=self._precision,
+            complete=complete,
+            missing=capture.missing,
+        )
+        self._spent += assets.bytes
+        self._offer(commit)
+
+    def _update(self, step: int, checkpoint: str | None, metrics: Mapping[str, float]) -> None:
+        if self._unwhole is not None and self._unwhole[1].step == step:
+            capture, moment = self._unwhole
+            merged = {**moment.metrics, **metrics}
+            self._unwhole = capture, _Moment(step, moment.epoch, checkpoint or moment.checkpoint, moment.loss, merged)
+        if self._writer.update(step, checkpoint=checkpoint, metrics=metrics):
+            self._delivery.offer([self._manifest_entry()])
+
+    def _offer(self, commit: Commit) -> None:
+        from attnlog.delivery.tracker import Entry
+
+        records = list(commit.assets)
+        if commit.inputs.path not in self._delivered_inputs:
+            self._delivered_inputs.add(commit.inputs.path)
+            records.insert(0, commit.inputs)
+        entries = [
+            Entry(
+                path=record.path,
+                kind=record.kind,
+                bytes=record.bytes,
+                sha256=record.sha256,
+                step=commit.step,
+                epoch=commit.epoch,
+                checkpoint=commit.checkpoint,
+                metrics=commit.metrics,
+            )
+            for record in records
+        ]
+        self._delivery.offer([*entries, self._manifest_entry()])
+
+    def _manifest_entry(self) -> Entry:
+        from attnlog.delivery.tracker import Entry
+        from attnlog.format.encode import sha256
+
+        data = self._writer.manifest.read_bytes()
+        return Entry(path=self._writer.manifest.name, kind="manifest", bytes=len(data), sha256=sha256(data))
+
+
+def numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    """Keep what of a trainer's metrics is a finite number."""
+    kept = {}
+    for name, value in (metrics or {}).items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            continue  # trainers put texts and arrays among their metrics
+        if math.isfinite(number):
+            kept[str(name)] = number
+    return kept
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what is loaded already; nothing is imported to find out."""
+    import platform
+    import sys
+
+    from attnlog import __version__
+
+    found = {"attnlog": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "pyarrow", "numpy", "mlflow", "comet_ml"):
+        version = getattr(sys.modules.get(package), "__version__", None)
+        if version is not None:
+            found[package] = str(version)
+    return found
+
+
+def _written(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.glob("step-*/*/*.arrow"))

@@ -1,0 +1,195 @@
+"""`attnlog view`: the studio over one or more run folders, on loopback."""
+
+from __future__ import annotations
+
+import errno
+import html
+import json
+import logging
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnlog.errors import ArgumentError, RunNotFoundError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from attnlog.store.open import SavedRun
+
+PORT = 7007
+STATIC = Path(__file__).parent / "static"
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
+# Nothing on the page may reach beyond this server; the worker is started from a blob that the page makes.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+
+logger = logging.getLogger("attnlog")
+
+
+def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
+    """Name the runs at some places: each a run folder, or a folder that holds run folders.
+
+    Raises:
+        RunNotFoundError: a place holds no run.
+    """
+    from attnlog.store.open import manifest_names, open_run
+
+    found: list[Path] = []
+    for place in places:
+        path = Path(place)
+        if path.is_dir() and not manifest_names(path):
+            inside = sorted(p for p in path.iterdir() if p.is_dir() and manifest_names(p))
+            if not inside:
+                raise RunNotFoundError(f"there is no run in {path}: no manifest-….jsonl there nor one folder below")
+            found += inside
+        else:
+            open_run(path)  # says what is wrong with it
+            found.append(path)
+    return {str(number): path for number, path in enumerate(dict.fromkeys(p.resolve() for p in found))}
+
+
+def application(runs: Mapping[str, Path]) -> Starlette:
+    """Make the ASGI application that serves the studio and the assets of some runs.
+
+    Only files that a manifest names can be read through it.
+    """
+    from starlette.applications import Starlette
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+    from starlette.routing import Route
+
+    from attnlog.store.manifest import PATH
+    from attnlog.store.open import SavedRun, manifest_names
+
+    def page(_: Request) -> Response:
+        names = ", ".join(html.escape(path.name) for path in runs.values())
+        host = json.dumps({"host": "server", "base": ""})
+        body = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>attnlog: {names}</title><link rel='icon' href='data:,'></head><body>"
+            f'<script type="application/json" id="attnlog-host">{host}</script><script src="studio.js"></script></body></html>'
+        )
+        return HTMLResponse(body, headers=_HEADERS)
+
+    def studio(_: Request) -> Response:
+        return FileResponse(STATIC / "studio.js", media_type="text/javascript", headers=_HEADERS)
+
+    def listed(_: Request) -> Response:
+        return JSONResponse({"runs": [{"id": run, "name": _name(SavedRun(path))} for run, path in runs.items()]}, headers=_HEADERS)
+
+    def manifests(request: Request) -> Response:
+        path = runs.get(request.path_params["run"])
+        if path is None:
+            return _refuse(404, "no such run")
+        texts = [{"name": name, "text": (path / name).read_bytes().decode("utf-8", "replace")} for name in manifest_names(path)]
+        return JSONResponse({"manifests": texts}, headers=_HEADERS)
+
+    def asset(request: Request) -> Response:
+        path, inside = runs.get(request.path_params["run"]), request.path_params["path"]
+        if path is None or not PATH.fullmatch(inside):
+            return _refuse(404, "no such asset")
+        file = path / inside
+        if not file.is_file() or not file.resolve().is_relative_to(path):
+            return _refuse(404, f"{inside} is named by a manifest but is not there")
+        wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+        headers = {**_HEADERS, "Accept-Ranges": "bytes"}
+        size = file.stat().st_size
+        with open(file, "rb") as opened:
+            if wanted is None:
+                return Response(opened.read(), media_type="application/vnd.apache.arrow.file", headers=headers)
+            start, end = int(wanted[1]), min(int(wanted[2]), size - 1)
+            if start > end:
+                return _refuse(416, f"{inside} has {size} bytes", {"Content-Range": f"bytes */{size}"})
+            opened.seek(start)
+            headers["Content-Range"] = f"bytes {start}-{end}/{size}"
+            return Response(opened.read(end - start + 1), 206, media_type="application/octet-stream", headers=headers)
+
+    def _refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
+        return JSONResponse({"error": why}, status, headers={**_HEADERS, **(headers or {})})
+
+    app = Starlette(
+        routes=[
+            Route("/", page),
+            Route("/studio.js", studio),
+            Route("/api/runs", listed),
+            Route("/api/runs/{run}/manifests", manifests),
+            Route("/api/runs/{run}/assets/{path:path}", asset),
+        ]
+    )
+    # A website must not reach this server by a name of its own that resolves to loopback (DNS rebinding).
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+    return app
+
+
+def _name(run: SavedRun) -> str:
+    return run.name
+
+
+def listen(port: int | None, host: str = "127.0.0.1") -> socket.socket:
+    """Open the socket to serve on: `port`, else the default one, else any free one.
+
+    Raises:
+        ArgumentError: the port that was asked for is taken.
+    """
+    for candidate in (PORT, 0) if port is None else (port,):
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((host, candidate))
+            made.listen(128)
+            return made
+        except OSError as error:
+            made.close()
+            if port is not None or error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise ArgumentError(f"port {candidate} cannot be used ({error.strerror}): name another, or none for a free one") from error
+    raise AssertionError  # port 0 is always to be had
+
+
+def serve(places: Sequence[str | os.PathLike[str]], *, port: int | None = None, open_browser: bool = True) -> None:
+    """Serve the studio until interrupted.
+
+    Args:
+        places: run folders, or folders of run folders.
+        port: on loopback; default 7007, or a free one when that is taken.
+        open_browser: whether to open a browser window.
+
+    Raises:
+        RunNotFoundError: a place holds no run.
+        ArgumentError: the port is taken.
+    """
+    import uvicorn
+
+    runs = find_runs(places)
+    made = listen(port)
+    address = f"http://127.0.0.1:{made.getsockname()[1]}/"
+    names = ", ".join(path.name for path in runs.values())
+    print(f"attnlog: {names} at {address} (Ctrl-C ends it)", flush=True)
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(address)
+    server = uvicorn.Server(uvicorn.Config(application(runs), log_level="warning", lifespan="off"))
+    try:
+        server.run(sockets=[made])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        made.close()
+
+
+def view(run: Any, *, port: int | None = None, open_browser: bool = True) -> None:
+    """Open the studio over a saved run, a run being written, or the path of one; returns when interrupted (Ctrl-C).
+
+    Raises:
+        RunNotFoundError: there is no run.
+    """
+    serve([getattr(run, "directory", run)], port=port, open_browser=open_browser)

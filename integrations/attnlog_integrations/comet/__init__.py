@@ -1,0 +1,1 @@
+"""Comet: assets of the running experiment, and the viewer as a panel."""

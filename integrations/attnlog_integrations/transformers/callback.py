@@ -1,0 +1,192 @@
+"""The Trainer callback: listens to a training and hands its moments to the recorder, never raising into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from attnlog.boundary import Boundary
+from attnlog.delivery.tracker import Tracker
+from attnlog_integrations.transformers.naming import run_folder, run_name
+from attnlog_integrations.transformers.options import Options
+from attnlog_integrations.transformers.recorder import Recorder
+from attnlog_integrations.transformers.sharded import sharding
+from attnlog_integrations.transformers.trainer_state import Moment, moment
+
+_REMEDY = "Set ATTNLOG_STRICT=1 to see where it comes from."
+
+
+class AttentionCallback(TrainerCallback):
+    """Records what attention does on the same few inputs at every evaluation and checkpoint of a `transformers.Trainer`.
+
+    The inputs go through the model once more, in eval mode and without gradients; mode, random states and gradients are
+    afterwards as before. Whatever fails is warned about once, and the training goes on (``ATTNLOG_STRICT=1`` raises instead).
+
+    Args:
+        inputs: texts, text pairs, or a mapping of ready-made model inputs; None: the first `examples` rows of the evaluation set.
+        tokenizer: default: the Trainer's processing class.
+        tracker: where to deliver beside the local folder: ``"auto"`` (what the Trainer reports to and what is active), names,
+            or trackers.
+        directory: the folder of run folders.
+        on: any of ``"evaluate"``, ``"save"``, ``"begin"``, ``"end"``.
+        every: besides, every so many steps.
+        layers: layers to record; default all.
+        heads: query heads to record; default all.
+        record: any of ``"attention"``, ``"vectors"``, ``"values"``.
+        max_tokens: longer inputs are cut to this length, and say so.
+        precision: ``"u8"``, ``"f16"`` or ``"f32"``.
+        budget: bytes the run may take on disk, as in ``"1GB"``; past it only head metrics and pictures are kept.
+        examples: how many rows of the evaluation set, when no inputs are given.
+
+    Raises:
+        ArgumentError: an argument cannot be used; raised here, before any training.
+    """
+
+    def __init__(
+        self,
+        inputs: Any = None,
+        *,
+        tokenizer: Any = None,
+        tracker: str | Tracker | Iterable[str | Tracker] = "auto",
+        directory: str | Path = "attnlog-runs",
+        on: str | Iterable[str] = ("evaluate", "save"),
+        every: int | None = None,
+        layers: int | Iterable[int] | None = None,
+        heads: int | Iterable[int] | None = None,
+        record: str | Iterable[str] = ("attention", "vectors"),
+        max_tokens: int = 256,
+        precision: str = "u8",
+        budget: str | int | None = None,
+        examples: int = 8,
+    ) -> None:
+        self.options = Options.of(
+            inputs=inputs,
+            tokenizer=tokenizer,
+            tracker=tracker,
+            directory=directory,
+            on=on,
+            every=every,
+            layers=layers,
+            heads=heads,
+            record=record,
+            max_tokens=max_tokens,
+            precision=precision,
+            budget=budget,
+            examples=examples,
+        )
+        self._boundary = Boundary()
+        self._recorder: Recorder | None = None
+        self._in_training = False
+        self._trained = False  # a training ended: the best weights may be loaded again
+        self._trial = 0
+
+    @property
+    def directory(self) -> Path | None:
+        """The run folder of the training at hand, or of the last one; None before the first."""
+        return self._recorder.directory if self._recorder is not None else None
+
+    def close(self) -> None:
+        """Write and deliver what is left now; else it is done in the background and when the process ends."""
+        with self._boundary.guard("finish the run", _REMEDY):
+            self._finish()
+
+    # Events of the Trainer. None of them lets an exception pass.
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Begin a run, or go on with one."""
+        with self._boundary.guard("begin a run", _REMEDY):
+            self._in_training, self._trained = True, False
+            recorder = self._recorder
+            continued = recorder is not None and max(recorder.recorded, default=0) <= int(state.global_step)
+            if state.is_hyper_param_search or not continued:
+                self._finish()
+                self._recorder = None
+            if state.is_hyper_param_search:
+                self._trial += 1
+            if "begin" in self.options.on:
+                self._record(args, state, more, moment(args, state))
+            else:
+                # Now, not at the first evaluation: which tracker run is active is sure while reporters have theirs open.
+                self._recorder_of(args, state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Record every so many steps."""
+        every = self.options.every
+        if every is not None and int(state.global_step) % every == 0:
+            with self._boundary.guard("record attention", _REMEDY):
+                self._record(args, state, more, moment(args, state))
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **more: Any) -> None:
+        """Record at an evaluation, with its metrics."""
+        with self._boundary.guard("record attention", _REMEDY):
+            now = moment(args, state, metrics=metrics, best=self._best_is_loaded(args, state))
+            if "evaluate" in self.options.on:
+                self._record(args, state, more, now)
+            elif self._recorder is not None:
+                self._recorder.amend(now)
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Record at a checkpoint, with its path."""
+        with self._boundary.guard("record attention", _REMEDY):
+            now = moment(args, state, saved=True)
+            if "save" in self.options.on:
+                self._record(args, state, more, now)
+            elif self._recorder is not None:
+                self._recorder.amend(now)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Record the weights that the training leaves, if asked for, and say where the run is."""
+        with self._boundary.guard("record attention", _REMEDY):
+            self._in_training, self._trained = False, True
+            if "end" in self.options.on:
+                self._record(args, state, more, moment(args, state, best=self._best_is_loaded(args, state)))
+        with self._boundary.guard("finish the run", _REMEDY):
+            # Not closed: an evaluation after the training adds its metrics to the last step. A trial gets none.
+            if state.is_hyper_param_search:
+                self._finish()
+            elif self._recorder is not None:
+                self._recorder.flush()
+
+    def _record(self, args: Any, state: Any, more: dict[str, Any], now: Moment) -> None:
+        reason = sharding(args)
+        if reason is not None:
+            # Rank zero alone would wait for ever for the other ranks' part of the weights.
+            if state.is_world_process_zero:
+                self._boundary.warn("sharded", f"attnlog records no attention here: {reason}. Training goes on.")
+            return
+        recorder = self._recorder_of(args, state)
+        model = more.get("model")
+        if recorder is None or model is None:
+            return
+        loader = more.get("eval_dataloader")
+        if loader is None and self.options.inputs is None:
+            if self._in_training and str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no":
+                return  # the evaluation set comes with the first evaluation
+            loader = more.get("train_dataloader")
+        recorder.record(now, model, tokenizer=more.get("processing_class"), dataloader=loader)
+
+    def _recorder_of(self, args: Any, state: Any) -> Recorder | None:
+        if not state.is_world_process_zero:
+            return None
+        if self._recorder is None:
+            name = run_name(getattr(args, "run_name", None), getattr(args, "output_dir", None))
+            if state.is_hyper_param_search:
+                name = f"{name}-{run_name(state.trial_name, None) if state.trial_name else f'trial-{self._trial}'}"
+            folder = run_folder(self.options.directory, name, resumed=int(state.global_step) > 0)
+            self._recorder = Recorder(self.options, folder, report_to=_reporters(args), boundary=self._boundary)
+        return self._recorder
+
+    def _finish(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def _best_is_loaded(self, args: Any, state: Any) -> bool:
+        return self._trained and bool(args.load_best_model_at_end) and state.best_model_checkpoint is not None
+
+
+def _reporters(args: Any) -> list[str]:
+    reporters = getattr(args, "report_to", None) or []
+    return [reporters] if isinstance(reporters, str) else list(reporters)

@@ -1,0 +1,107 @@
+"""What an AttentionCallback was asked to do, checked when it is made: a mistake must not wait for the first evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnlog.delivery.discovery import check_names
+from attnlog.delivery.tracker import Tracker
+from attnlog.errors import ArgumentError, InputError
+from attnlog.record import PRECISIONS
+from attnlog.sizes import parse_size
+
+EVENTS = ("evaluate", "save", "begin", "end")
+RECORDS = ("attention", "vectors", "values")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Arguments of `AttentionCallback`, all of them usable."""
+
+    inputs: Any  # None, a mapping, or a list of texts and pairs
+    tokenizer: Any
+    tracker: tuple[str | Tracker, ...]
+    directory: Path
+    on: frozenset[str]
+    every: int | None
+    layers: tuple[int, ...] | None
+    heads: tuple[int, ...] | None
+    record: tuple[str, ...]
+    max_tokens: int
+    precision: str
+    budget: int | None
+    examples: int
+
+    @classmethod
+    def of(cls, **given: Any) -> Options:
+        """Check the callback's arguments.
+
+        Raises:
+            ArgumentError: one of them cannot be used; the message names it and what it takes.
+        """
+        every = given["every"]
+        on = _several("on", given["on"], EVENTS)
+        if not on and every is None:
+            raise ArgumentError(f"on is empty and every is None, so nothing would ever be recorded: on takes any of {', '.join(EVENTS)}")
+        if given["precision"] not in PRECISIONS:
+            raise ArgumentError(f"precision is {given['precision']!r}; it is one of {', '.join(PRECISIONS)}")
+        record = _several("record", given["record"], RECORDS)
+        if not record:
+            raise ArgumentError(f"record is empty; it takes any of {', '.join(RECORDS)}")
+        return cls(
+            inputs=_inputs(given["inputs"]),
+            tokenizer=given["tokenizer"],
+            tracker=check_names(given["tracker"]),
+            directory=Path(given["directory"]),
+            on=frozenset(on),
+            every=None if every is None else _count("every", every, 1),
+            layers=_numbers("layers", given["layers"]),
+            heads=_numbers("heads", given["heads"]),
+            record=record,
+            max_tokens=_count("max_tokens", given["max_tokens"], 2),
+            precision=given["precision"],
+            budget=parse_size(given["budget"]),
+            examples=_count("examples", given["examples"], 1),
+        )
+
+
+def _several(name: str, given: str | Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    asked = (given,) if isinstance(given, str) else tuple(given)
+    for value in asked:
+        if value not in known:
+            raise ArgumentError(f"{name} has {value!r}; it takes any of {', '.join(known)}")
+    return tuple(dict.fromkeys(asked))
+
+
+def _count(name: str, given: Any, least: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise ArgumentError(f"{name} is {given!r}; it is a whole number from {least}")
+    return given
+
+
+def _numbers(name: str, given: Any) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    numbers = (given,) if isinstance(given, int) else tuple(given)
+    return tuple(_count(name, number, 0) for number in numbers)
+
+
+def _inputs(given: Any) -> Any:
+    if given is None or isinstance(given, Mapping) or hasattr(given, "keys"):
+        return given
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Sequence):
+        raise InputError(f"inputs is a {type(given).__name__}; it takes texts, text pairs, or a mapping of ready-made model inputs")
+    # A tuple of two texts is one pair, a list of two texts is two inputs: so it is everywhere in attnlog.
+    texts = [given] if isinstance(given, tuple) and len(given) == 2 and all(isinstance(t, str) for t in given) else list(given)
+    if not texts:
+        raise InputError("inputs is empty: give texts, or None to record the first rows of the evaluation set")
+    for text in texts:
+        pair = isinstance(text, (tuple, list)) and len(text) == 2 and all(isinstance(part, str) for part in text)
+        if not isinstance(text, str) and not pair:
+            raise InputError(f"inputs has {text!r}; an input is a text or a pair of texts")
+    return texts

@@ -1,0 +1,113 @@
+"""From a moment of training to one commit: one capture per step and weights, whatever number of events that step has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attnlog.boundary import Boundary
+from attnlog.errors import InputError
+from attnlog_integrations.transformers.cost import input_lengths, said, step_cost
+from attnlog_integrations.transformers.options import Options
+from attnlog_integrations.transformers.trainer_state import Moment
+
+logger = logging.getLogger("attnlog")
+
+
+class Recorder:
+    """Records one training into one run folder."""
+
+    def __init__(self, options: Options, directory: Path, *, report_to: Sequence[str], boundary: Boundary) -> None:
+        from attnlog.run import Run
+
+        self._options = options
+        self._inputs: Any = options.inputs
+        self._told = False
+        self.recorded: set[int] = set()
+        self.run = Run(
+            directory,
+            tracker=list(options.tracker),
+            precision=options.precision,
+            budget=options.budget,
+            name=directory.name,
+            report_to=tuple(report_to),
+            boundary=boundary,
+        )
+
+    @property
+    def directory(self) -> Path:
+        """The run folder."""
+        return Path(self.run.directory)
+
+    def record(self, moment: Moment, model: Any, *, tokenizer: Any, dataloader: Any) -> None:
+        """Capture and log, or add to the step what is new about it when it was recorded already."""
+        if moment.step in self.recorded:
+            self.amend(moment)
+            return
+        from attnlog.capture.api import capture
+
+        options = self._options
+        tokenizer = options.tokenizer if options.tokenizer is not None else tokenizer
+        inputs = self._ready(model, dataloader)
+        self._tell(model, inputs, tokenizer)
+        captured = capture(
+            model,
+            inputs,
+            tokenizer=tokenizer,
+            layers=options.layers,
+            heads=options.heads,
+            record=options.record,
+            precision=options.precision,
+            max_tokens=options.max_tokens,
+        )
+        self.run.log(
+            captured,
+            step=moment.step,
+            epoch=moment.epoch,
+            checkpoint=moment.checkpoint,
+            loss=moment.loss,
+            metrics=dict(moment.metrics),
+        )
+        self.recorded.add(moment.step)
+
+    def amend(self, moment: Moment) -> None:
+        """Add a checkpoint or metrics to a step that was recorded."""
+        if moment.step in self.recorded and (moment.checkpoint is not None or moment.metrics):
+            self.run.amend(moment.step, checkpoint=moment.checkpoint, metrics=dict(moment.metrics))
+
+    def flush(self) -> None:
+        """Write what waits and let it be delivered, within a bounded time; the run stays open."""
+        flush = getattr(self.run, "flush", None)
+        if flush is not None:
+            flush()
+
+    def close(self) -> None:
+        """Write and deliver what is left, within a bounded time."""
+        self.run.close()
+
+    def _ready(self, model: Any, dataloader: Any) -> Any:
+        if self._inputs is None:
+            from attnlog_integrations.transformers.examples import first_rows
+
+            if dataloader is None:
+                raise InputError("no inputs were given and the Trainer has no evaluation set: give AttentionCallback the inputs to record")
+            # Kept: the same inputs at every step are what makes steps comparable.
+            self._inputs = first_rows(dataloader, model, count=self._options.examples, max_tokens=self._options.max_tokens)
+        return self._inputs
+
+    def _tell(self, model: Any, inputs: Any, tokenizer: Any) -> None:
+        if self._told:
+            return
+        self._told = True
+        options = self._options
+        try:
+            lengths = input_lengths(inputs, tokenizer, max_tokens=options.max_tokens)
+            heads, cost = step_cost(
+                model, lengths, precision=options.precision, record=options.record, layers=options.layers, heads=options.heads
+            )
+        except Exception:  # noqa: BLE001 — an unusual configuration; the estimate is a courtesy
+            logger.info("attnlog records attention in %s", self.directory)
+            return
+        logger.info("attnlog records %s in %s", said(len(lengths), heads, cost), self.directory)

@@ -1,0 +1,175 @@
+// Manifests: parses each writer's JSON lines and merges them into one list of commits, newest commit of a step winning.
+import { AssetError, AssetSchemaError, AssetTooLarge, AssetVersionError } from "./errors";
+import { FORMAT_VERSION, LIMITS } from "./limits";
+import type { AssetRecord, Commit, Missing, RunRecord, SchemaPart, Writer } from "./types";
+
+const PATH = /^(inputs-[0-9a-f]{16}\.arrow|step-[0-9]{8,}\/[a-z0-9][a-z0-9-]{0,63}-[0-9]+\/[a-z0-9-]+\.arrow)$/;
+const DIGEST = /^[0-9a-f]{64}$/;
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
+/** Whether a manifest may name this path: nothing outside the run folder can match. */
+export function isAssetPath(path: unknown): path is string {
+  return typeof path === "string" && PATH.test(path);
+}
+
+function asset(value: unknown, where: string): AssetRecord {
+  if (!isObject(value)) throw new AssetSchemaError(`${where}: an asset record is not an object`);
+  const { path, kind, bytes, sha256, decoded, rows, schema } = value;
+  if (!isAssetPath(path)) {
+    throw new AssetSchemaError(`${where}: refused asset path ${JSON.stringify(path ?? null).slice(0, 120)}`);
+  }
+  if (typeof kind !== "string" || !isCount(bytes) || !isCount(decoded) || !isCount(rows)) {
+    throw new AssetSchemaError(`${where}: the record of ${path} lacks kind, bytes, decoded or rows`);
+  }
+  if (typeof sha256 !== "string" || !DIGEST.test(sha256)) {
+    throw new AssetSchemaError(`${where}: the record of ${path} has no SHA-256`);
+  }
+  let part: SchemaPart | null = null;
+  if (isObject(schema) && isCount(schema.offset) && isCount(schema.length) && typeof schema.sha256 === "string") {
+    part = { offset: schema.offset, length: schema.length, sha256: schema.sha256 };
+  }
+  return { path, kind, bytes, sha256, decoded, rows, schema: part };
+}
+
+const numberOrNull = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
+
+function numbers(value: unknown): Record<string, number> {
+  const result: Record<string, number> = {};
+  if (isObject(value))
+    for (const [key, item] of Object.entries(value)) if (typeof item === "number") result[key] = item;
+  return result;
+}
+
+function missing(value: unknown): Missing[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isObject).map((item) => ({
+    kind: String(item.kind ?? ""),
+    layer: isCount(item.layer) ? item.layer : null,
+    what: String(item.what ?? ""),
+    reason: String(item.reason ?? ""),
+  }));
+}
+
+function commit(line: Json, writer: string, where: string): Commit {
+  if (!isCount(line.n) || !isCount(line.step)) throw new AssetSchemaError(`${where}: a commit lacks n or step`);
+  return {
+    writer,
+    n: line.n,
+    step: line.step,
+    epoch: numberOrNull(line.epoch),
+    loss: numberOrNull(line.loss),
+    checkpoint: textOrNull(line.checkpoint),
+    metrics: numbers(line.metrics),
+    time: numberOrNull(line.time) ?? 0,
+    precision: textOrNull(line.precision) ?? "u8",
+    complete: line.complete !== false,
+    inputs: asset(line.inputs, where),
+    assets: (Array.isArray(line.assets) ? line.assets : []).map((item) => asset(item, where)),
+    missing: missing(line.missing),
+  };
+}
+
+/** What an update adds to its commit: keys of metrics are merged, other known keys replace. */
+function update(target: Commit, line: Json): void {
+  Object.assign(target.metrics, numbers(line.metrics));
+  if (typeof line.checkpoint === "string") target.checkpoint = line.checkpoint;
+  if (typeof line.epoch === "number") target.epoch = line.epoch;
+  if (typeof line.loss === "number") target.loss = line.loss;
+}
+
+function parse(line: string, where: string): Json {
+  if (line.length > LIMITS.line) throw new AssetTooLarge(`${where}: the line is longer than ${LIMITS.line} bytes`);
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new AssetSchemaError(`${where}: the line is not JSON`, "Run `attnlog verify` on the run.");
+  }
+  if (!isObject(value)) throw new AssetSchemaError(`${where}: the line is not an object`);
+  return value;
+}
+
+/** One writer's manifest. Null when not even its first line is finished yet. */
+export function parseManifest(name: string, text: string): { writer: Writer; commits: Commit[] } | null {
+  const lines = text.split("\n");
+  lines.pop(); // A last line without its line feed is unfinished; with it, this is the empty rest.
+  let writer: Writer | null = null;
+  const commits: Commit[] = [];
+  const byNumber = new Map<number, Commit>();
+  lines.forEach((raw, i) => {
+    if (raw.trim() === "") return;
+    const where = `${name} line ${i + 1}`;
+    const line = parse(raw, where);
+    if (!writer) {
+      if (line.type !== "writer" || typeof line.writer !== "string" || typeof line.attnlog !== "number") {
+        throw new AssetSchemaError(`${where}: the first line does not say who writes`);
+      }
+      if (line.attnlog > FORMAT_VERSION) {
+        throw new AssetVersionError(
+          `${name} was written in format version ${line.attnlog}; this viewer reads up to ${FORMAT_VERSION}`,
+          "Open the run with a newer attnlog: pip install -U attnlog.",
+        );
+      }
+      writer = {
+        writer: line.writer,
+        run: textOrNull(line.run) ?? "",
+        model: isObject(line.model) ? line.model : {},
+        time: numberOrNull(line.time) ?? 0,
+      };
+    } else if (line.type === "commit") {
+      const made = commit(line, writer.writer, where);
+      commits.push(made);
+      byNumber.set(made.n, made);
+    } else if (line.type === "update" && isCount(line.n)) {
+      const target = byNumber.get(line.n);
+      if (target) update(target, line);
+    }
+  });
+  return writer ? { writer, commits } : null;
+}
+
+/** Whether `a` is newer than `b`: greatest time, then greatest writer, then greatest n. */
+function isNewer(a: Commit, b: Commit): boolean {
+  if (a.time !== b.time) return a.time > b.time;
+  if (a.writer !== b.writer) return a.writer > b.writer;
+  return a.n > b.n;
+}
+
+/** All manifests of a run as one list of commits. */
+export function mergeManifests(manifests: { name: string; text: string }[]): RunRecord {
+  const writers: Writer[] = [];
+  const newest = new Map<number, Commit>();
+  for (const { name, text } of manifests) {
+    const parsed = parseManifest(name, text);
+    if (!parsed) continue;
+    writers.push(parsed.writer);
+    for (const made of parsed.commits) {
+      const known = newest.get(made.step);
+      if (!known || isNewer(made, known)) newest.set(made.step, made);
+    }
+  }
+  writers.sort((a, b) => a.time - b.time);
+  return { writers, commits: [...newest.values()].sort((a, b) => a.step - b.step) };
+}
+
+/** The asset of a kind in a commit; for a name such as "attention-3.arrow" the one with that file name. */
+export function findAsset(made: Commit, kind: string, fileName?: string): AssetRecord | null {
+  for (const record of made.assets) {
+    if (record.kind === kind && (fileName === undefined || record.path.endsWith(`/${fileName}`))) return record;
+  }
+  return null;
+}
+
+export function requireAsset(made: Commit, kind: string, fileName?: string): AssetRecord {
+  const found = findAsset(made, kind, fileName);
+  if (!found) throw new AssetError(`step ${made.step} has no ${fileName ?? `${kind} asset`}`);
+  return found;
+}

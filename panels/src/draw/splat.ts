@@ -1,0 +1,93 @@
+// Lines as coverage in a number array: where lines cross, coverage adds up and is tone-mapped, so crossings stay readable.
+import type { Rgb } from "./colour";
+
+/** How fast coverage turns opaque: a weight of 1 is drawn at 1 − e^−GAIN. */
+const GAIN = 2.4;
+
+/** Where a line stands between its ends, for each column: flat at both ends, so that lines leave their token level. */
+export function easing(width: number): Float32Array {
+  const curve = new Float32Array(width);
+  for (let x = 0; x < width; x++) {
+    const t = width > 1 ? x / (width - 1) : 0;
+    curve[x] = t * t * (3 - 2 * t) * 0.35 + t * 0.65;
+  }
+  return curve;
+}
+
+/** A canvas as numbers: coverage of the head being drawn, and colours added up over heads. */
+export class Splat {
+  readonly width: number;
+  readonly height: number;
+  private readonly curve: Float32Array;
+  private readonly coverage: Float32Array;
+  private readonly sum: Float32Array;
+  private dirty = false;
+
+  constructor(width: number, height: number) {
+    this.width = width;
+    this.height = height;
+    this.curve = easing(width);
+    this.coverage = new Float32Array(width * height);
+    this.sum = new Float32Array(width * height * 4);
+  }
+
+  /** One line from (0, y0) to (width, y1), `thick` pixels, adding `weight` where it covers a pixel. */
+  line(y0: number, y1: number, weight: number, thick: number): void {
+    const { width, height, curve, coverage } = this;
+    const rise = y1 - y0;
+    this.dirty = true;
+    // Steep parts are filled over the height one column climbs, else they break into dots.
+    const half = Math.max(thick, Math.abs(rise) * (1.3 / width)) / 2;
+    for (let x = 0; x < width; x++) {
+      const y = y0 + rise * curve[x]!;
+      const top = y - half;
+      const bottom = y + half;
+      if (bottom <= 0 || top >= height) continue;
+      const first = top <= 0 ? 0 : top | 0;
+      const last = bottom >= height ? height - 1 : bottom | 0;
+      let at = first * width + x;
+      for (let row = first; row <= last; row++, at += width) {
+        const from = top > row ? top : row;
+        const to = bottom < row + 1 ? bottom : row + 1;
+        if (to > from) coverage[at] = coverage[at]! + weight * (to - from);
+      }
+    }
+  }
+
+  /** Ends one head: its coverage is added in its colour, and cleared. */
+  paint(colour: Rgb): void {
+    if (!this.dirty) return;
+    this.dirty = false;
+    const { coverage, sum } = this;
+    const [r, g, b] = colour;
+    for (let p = 0, at = 0; p < coverage.length; p++, at += 4) {
+      const a = coverage[p]!;
+      if (a === 0) continue;
+      sum[at] = sum[at]! + r * a;
+      sum[at + 1] = sum[at + 1]! + g * a;
+      sum[at + 2] = sum[at + 2]! + b * a;
+      sum[at + 3] = sum[at + 3]! + a;
+      coverage[p] = 0;
+    }
+  }
+
+  /** The picture: mean colour of what covers a pixel, opacity tone-mapped. */
+  pixels(): Uint8ClampedArray<ArrayBuffer> {
+    const { sum } = this;
+    const out = new Uint8ClampedArray(sum.length);
+    for (let at = 0; at < sum.length; at += 4) {
+      const a = sum[at + 3]!;
+      if (a === 0) continue;
+      out[at] = sum[at]! / a;
+      out[at + 1] = sum[at + 1]! / a;
+      out[at + 2] = sum[at + 2]! / a;
+      out[at + 3] = 255 * opacity(a);
+    }
+    return out;
+  }
+}
+
+/** Coverage to opacity. */
+export function opacity(coverage: number): number {
+  return 1 - Math.exp(-GAIN * coverage);
+}

@@ -1,0 +1,47 @@
+// Entry of the bundle: offers AttnlogStudio to hosts and starts by itself where the page says which host it is.
+import { EmbeddedSource } from "./embedded";
+import { inspect, mount } from "./mount";
+import { ServerSource } from "./server";
+import type { Source } from "./source";
+
+interface HostRecord {
+  host?: string;
+  base?: string;
+  name?: string;
+  manifests?: { name: string; text: string }[];
+  left_out?: string;
+  theme?: "light" | "dark";
+}
+
+/** Hosts by name: a new one is its file and one line here. */
+const HOSTS: Record<string, (record: HostRecord) => Source> = {
+  server: (record) => new ServerSource(record.base ?? ""),
+  embedded: (record) =>
+    new EmbeddedSource(
+      { name: record.name ?? "run", manifests: record.manifests ?? [], left_out: record.left_out ?? "" },
+      document,
+    ),
+};
+
+function boot(): void {
+  const element = document.getElementById("attnlog-host");
+  if (!element) return;
+  const root = document.getElementById("attnlog") ?? document.body.appendChild(document.createElement("div"));
+  const record = JSON.parse(element.textContent ?? "{}") as HostRecord;
+  const make = HOSTS[record.host ?? ""];
+  if (!make) {
+    root.dataset.attnlogState = "error";
+    root.textContent = `This page names the host ${JSON.stringify(record.host)}, which this viewer does not know.`;
+    return;
+  }
+  document.body.classList.add("attnlog-page");
+  mount(root, make(record), { fill: true, hash: true, ...(record.theme ? { theme: record.theme } : {}) });
+}
+
+const api = { mount, inspect, version: 1 };
+(globalThis as unknown as { AttnlogStudio: typeof api }).AttnlogStudio = api;
+
+if (typeof document !== "undefined") {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", boot);
+  else boot();
+}

@@ -1,0 +1,77 @@
+// Puts a studio into an element for any source; hosts and tests hold what this returns.
+import { toHash } from "../session/hash";
+import { Session } from "../session/session";
+import { Studio } from "../ui/studio";
+import type { Source } from "./source";
+
+export interface MountOptions {
+  theme?: "light" | "dark";
+  /** The studio is the whole page. */
+  fill?: boolean;
+  /** Keep the state in the page's URL hash; only one studio of a page should. */
+  hash?: boolean;
+  /** State to start from, as a hash; the page's own hash wins where `hash` is set. */
+  state?: string;
+  /** False: decode on the main thread. */
+  worker?: boolean;
+}
+
+export interface Mounted {
+  root: HTMLElement;
+  /** The state as a URL hash. */
+  state(): string;
+  /** Changes the state; what the hash does not name stays. */
+  show(hash: string): void;
+  inspect(): Record<string, unknown>;
+  destroy(): void;
+}
+
+const mounted = new WeakMap<HTMLElement, Mounted>();
+
+export function mount(root: HTMLElement, source: Source, options: MountOptions = {}): Mounted {
+  mounted.get(root)?.destroy();
+  const session = new Session(source, options.worker);
+  let written = "";
+  const stateHash = (): string => toHash(session.state, session.runs.length > 1 ? (session.run?.id ?? null) : null);
+  const write = (): void => {
+    if (!options.hash || session.phase !== "ready" || !session.scene) return;
+    const hash = stateHash();
+    if (hash === written) return;
+    written = hash;
+    try {
+      history.replaceState(history.state, "", hash);
+    } catch {
+      // Opaque origins may not touch their URL; the state then lives in the page only.
+    }
+  };
+  const studio = new Studio(root, session, {
+    ...(options.theme ? { theme: options.theme } : {}),
+    fill: options.fill === true,
+    changed: write,
+  });
+  const onHash = (): void => {
+    if (location.hash === written) return;
+    written = "";
+    session.apply(location.hash);
+  };
+  if (options.hash) addEventListener("hashchange", onHash);
+  const handle: Mounted = {
+    root,
+    state: stateHash,
+    show: (hash) => session.apply(hash),
+    inspect: () => studio.inspect(),
+    destroy() {
+      removeEventListener("hashchange", onHash);
+      studio.destroy();
+      mounted.delete(root);
+    },
+  };
+  mounted.set(root, handle);
+  void session.start(options.hash && location.hash.length > 1 ? location.hash : (options.state ?? ""));
+  return handle;
+}
+
+/** The numbers on screen of the studio in this element. */
+export function inspect(root: HTMLElement): Record<string, unknown> | null {
+  return mounted.get(root)?.inspect() ?? null;
+}

@@ -1,0 +1,43 @@
+// Host: a page served by `attnlog view`, which answers runs, manifests and byte ranges of assets.
+import { AssetError, AssetMissing } from "../decode/errors";
+import type { ByteRange, Manifest, RunName, Source } from "./source";
+
+const POLL = 5_000;
+
+export class ServerSource implements Source {
+  readonly ranges = true;
+  readonly poll = POLL;
+
+  constructor(private readonly base: string) {}
+
+  private async ask(path: string, range?: ByteRange): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (range) headers.Range = `bytes=${range.offset}-${range.offset + range.length - 1}`;
+    let response: Response;
+    try {
+      response = await fetch(`${this.base}/api/${path}`, { headers, cache: range ? "default" : "no-cache" });
+    } catch {
+      throw new AssetError("The server does not answer.", "Start it again: attnlog view <run>");
+    }
+    if (response.status === 404)
+      throw new AssetMissing(`The server has no ${path}.`, "Run `attnlog verify` on the run.");
+    if (!response.ok) throw new AssetError(`The server answered ${response.status} for ${path}.`);
+    return response;
+  }
+
+  async runs(): Promise<RunName[]> {
+    return ((await (await this.ask("runs")).json()) as { runs: RunName[] }).runs;
+  }
+
+  async manifests(run: string): Promise<Manifest[]> {
+    const answer = await (await this.ask(`runs/${encodeURIComponent(run)}/manifests`)).json();
+    return (answer as { manifests: Manifest[] }).manifests;
+  }
+
+  async get(run: string, path: string, range?: ByteRange): Promise<Uint8Array> {
+    const response = await this.ask(`runs/${encodeURIComponent(run)}/assets/${path}`, range);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    // A server or proxy in between may ignore ranges and send the whole file.
+    return range && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
+  }
+}

@@ -1,0 +1,31 @@
+// What a host gives the viewer: which runs there are, their manifests, and bytes of their assets.
+
+export interface RunName {
+  id: string;
+  name: string;
+}
+
+export interface Manifest {
+  name: string;
+  text: string;
+}
+
+export interface ByteRange {
+  offset: number;
+  length: number;
+}
+
+export interface Source {
+  runs(): Promise<RunName[]>;
+  manifests(run: string): Promise<Manifest[]>;
+  /** Bytes of one asset; with a range just these. The answer's buffer holds nothing else. */
+  get(run: string, path: string, range?: ByteRange): Promise<Uint8Array>;
+  /** False when `get` cannot give ranges: the session then fetches an asset once and cuts from it. */
+  ranges: boolean;
+  /** Whether this asset can be had at all; without it every asset can. */
+  has?(run: string, path: string): boolean;
+  /** One sentence for the user about what this source does not carry; empty when it carries everything. */
+  leftOut?: string;
+  /** Milliseconds between looks for new steps while the page is visible; absent: the run cannot grow. */
+  poll?: number;
+}

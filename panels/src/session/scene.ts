@@ -1,0 +1,130 @@
+// What one step holds, found from its index and inputs: kinds, layers, heads, tokens; views ask it instead of scanning tables.
+import {
+  type AxisTokens,
+  type BatchPart,
+  type Commit,
+  type IndexTable,
+  type InputRecord,
+  METRICS,
+  type Metric,
+} from "../decode/types";
+
+export interface LayerEntry {
+  layer: number;
+  heads: number[];
+  queries: number;
+  keys: number;
+  calls: number;
+  /** Row in the index of each head, in the order of `heads`. */
+  rows: number[];
+}
+
+export interface KindEntry {
+  kind: string;
+  layers: LayerEntry[];
+}
+
+export interface Scene {
+  commit: Commit;
+  inputs: InputRecord[];
+  index: IndexTable;
+  /** Numbers of the inputs that have attention at this step. */
+  numbers: number[];
+}
+
+export const queryAxis = (kind: string): string => (kind === "cross" ? "decoder" : kind);
+export const keyAxis = (kind: string): string => (kind === "cross" ? "encoder" : kind);
+
+export function makeScene(commit: Commit, inputs: InputRecord[], index: IndexTable): Scene {
+  const present = new Set(index.input);
+  const numbers = inputs.map((one) => one.input).filter((number) => present.has(number));
+  return { commit, inputs, index, numbers: numbers.length ? numbers : [...present] };
+}
+
+const ORDER = ["self", "encoder", "decoder", "cross"];
+const cache = new WeakMap<Scene, Map<number, KindEntry[]>>();
+
+/** Kinds of one input, each with its layers in order; first call of each layer. */
+export function kindsOf(scene: Scene, input: number): KindEntry[] {
+  let perInput = cache.get(scene);
+  if (!perInput) {
+    perInput = new Map();
+    cache.set(scene, perInput);
+  }
+  const known = perInput.get(input);
+  if (known) return known;
+  const { index } = scene;
+  const kinds = new Map<string, Map<number, LayerEntry>>();
+  for (let row = 0; row < index.length; row++) {
+    if (index.input[row] !== input) continue;
+    const kind = index.kinds[index.kind[row]!]!;
+    let layers = kinds.get(kind);
+    if (!layers) {
+      layers = new Map();
+      kinds.set(kind, layers);
+    }
+    const number = index.layer[row]!;
+    let layer = layers.get(number);
+    if (!layer) {
+      layer = { layer: number, heads: [], rows: [], queries: index.queries[row]!, keys: index.keys[row]!, calls: 1 };
+      layers.set(number, layer);
+    }
+    if (index.call[row]! > 0) {
+      layer.calls = Math.max(layer.calls, index.call[row]! + 1);
+      continue;
+    }
+    layer.heads.push(index.head[row]!);
+    layer.rows.push(row);
+  }
+  const rank = (kind: string): number => (ORDER.includes(kind) ? ORDER.indexOf(kind) : ORDER.length);
+  const list = [...kinds]
+    .map(([kind, layers]) => ({ kind, layers: [...layers.values()].sort((a, b) => a.layer - b.layer) }))
+    .sort((a, b) => rank(a.kind) - rank(b.kind));
+  for (const { layers } of list) for (const layer of layers) sortHeads(layer);
+  perInput.set(input, list);
+  return list;
+}
+
+function sortHeads(layer: LayerEntry): void {
+  const order = layer.heads.map((_, i) => i).sort((a, b) => layer.heads[a]! - layer.heads[b]!);
+  layer.rows = order.map((i) => layer.rows[i]!);
+  layer.heads = order.map((i) => layer.heads[i]!);
+}
+
+export function findLayer(scene: Scene, input: number, kind: string, layer: number): LayerEntry | null {
+  const entry = kindsOf(scene, input).find((one) => one.kind === kind);
+  return entry?.layers.find((one) => one.layer === layer) ?? null;
+}
+
+export function rowOf(scene: Scene, input: number, kind: string, layer: number, head: number): number {
+  const entry = findLayer(scene, input, kind, layer);
+  return entry ? (entry.rows[entry.heads.indexOf(head)] ?? -1) : -1;
+}
+
+/** Where a layer's batch lies; null when it was not written. */
+export function partOf(scene: Scene, what: "attention" | "vectors", entry: LayerEntry): BatchPart | null {
+  for (const row of entry.rows) {
+    const at = scene.index[what][row]!;
+    if (at >= 0) return scene.index.parts[at] ?? null;
+  }
+  return null;
+}
+
+export function axisOf(scene: Scene, input: number, axis: string): AxisTokens | null {
+  const record = scene.inputs.find((one) => one.input === input);
+  return record?.axes.find((one) => one.axis === axis) ?? null;
+}
+
+/** Tokens of an axis, made up as positions where the inputs asset has none or too few of them. */
+export function tokensOf(scene: Scene, input: number, axis: string, length: number): string[] {
+  const record = axisOf(scene, input, axis);
+  const names = record?.labels ?? record?.tokens ?? [];
+  return Array.from({ length }, (_, i) => names[i] ?? String(i));
+}
+
+/** Metrics of one head that are not null. */
+export function metricsOf(scene: Scene, row: number): [Metric, number][] {
+  return METRICS.map((name): [Metric, number] => [name, scene.index.metrics[name][row] ?? Number.NaN]).filter(
+    ([, value]) => !Number.isNaN(value),
+  );
+}

@@ -1,0 +1,223 @@
+// One session: a source, the run that is open, and the state that all views are functions of.
+import { Decoder } from "../decode/decoder";
+import { RunNotFoundError } from "../decode/errors";
+import { mergeManifests } from "../decode/manifest";
+import type { Commit, RunRecord } from "../decode/types";
+import type { RunName, Source } from "../host/source";
+import { type Address, fromHash } from "./hash";
+import { makeScene, type Scene } from "./scene";
+import { START, type State, settle } from "./state";
+import { Store } from "./store";
+
+export type Phase = "loading" | "ready" | "empty" | "error";
+
+type Listener = () => void;
+
+export class Session {
+  readonly decoder: Decoder;
+  phase: Phase = "loading";
+  error: unknown = null;
+  runs: RunName[] = [];
+  run: RunName | null = null;
+  record: RunRecord | null = null;
+  store: Store | null = null;
+  /** The scene that the state is settled in; null while another step is being read. */
+  scene: Scene | null = null;
+  state: State = { ...START };
+  /** A step that arrived while the user looked at an earlier one. */
+  news: number | null = null;
+
+  private readonly listeners = new Set<Listener>();
+  private readonly scenes = new WeakMap<Commit, Scene>();
+  private turn = 0;
+  private manifestText = "";
+  private poller: ReturnType<typeof setTimeout> | undefined;
+  private closed = false;
+
+  constructor(
+    readonly source: Source,
+    useWorker?: boolean,
+  ) {
+    this.decoder = new Decoder(useWorker);
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private notify(): void {
+    if (this.closed) return;
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.poller);
+    this.decoder.close();
+    this.listeners.clear();
+  }
+
+  get commits(): Commit[] {
+    return this.record?.commits ?? [];
+  }
+
+  get commit(): Commit | null {
+    return this.commits.find((one) => one.step === this.state.step) ?? null;
+  }
+
+  /** Reads the list of runs and opens the one the address names, else the first. */
+  async start(hash: string): Promise<void> {
+    const address = fromHash(hash);
+    try {
+      this.runs = await this.source.runs();
+      const run = this.runs.find((one) => one.id === address.run) ?? this.runs[0];
+      if (!run) throw new RunNotFoundError("There is no run here yet.", "Runs appear after the first recorded step.");
+      await this.open(run, address);
+    } catch (error) {
+      if (error instanceof RunNotFoundError) this.settlePhase("empty", error);
+      else this.settlePhase("error", error);
+      this.watch();
+    }
+  }
+
+  async openRun(id: string): Promise<void> {
+    const run = this.runs.find((one) => one.id === id);
+    if (!run || run === this.run) return;
+    try {
+      await this.open(run, { ...this.state, step: null });
+    } catch (error) {
+      this.settlePhase("error", error);
+    }
+  }
+
+  private async open(run: RunName, address: Address): Promise<void> {
+    const turn = ++this.turn;
+    this.run = run;
+    this.record = null;
+    this.scene = null;
+    this.news = null;
+    this.phase = "loading";
+    this.error = null;
+    this.notify();
+    const manifests = await this.source.manifests(run.id);
+    if (turn !== this.turn) return;
+    this.manifestText = JSON.stringify(manifests);
+    this.record = mergeManifests(manifests);
+    this.store = new Store(this.source, run.id, this.decoder);
+    this.state = { ...this.state, ...address } as State;
+    await this.show();
+    this.watch();
+  }
+
+  /** Changes the state; views hear of it at once, and again when another step's scene has been read. */
+  set(patch: Partial<State>): void {
+    this.state = { ...this.state, ...patch };
+    void this.show();
+  }
+
+  /** Applies an address from outside; what it does not name stays. */
+  apply(hash: string): void {
+    const { run, ...patch } = fromHash(hash);
+    if (run !== undefined && run !== this.run?.id && this.runs.some((one) => one.id === run)) {
+      this.state = { ...this.state, ...patch };
+      void this.openRun(run);
+    } else this.set(patch);
+  }
+
+  private async show(): Promise<void> {
+    const { commits } = this;
+    const newest = commits[commits.length - 1];
+    if (!newest) {
+      this.settlePhase("empty", null);
+      return;
+    }
+    const wanted = this.state.step;
+    if (wanted === null || !commits.some((one) => one.step === wanted)) {
+      const before = commits.filter((one) => one.step <= (wanted ?? Number.POSITIVE_INFINITY));
+      this.state = { ...this.state, step: (before[before.length - 1] ?? newest).step };
+    }
+    const commit = this.commit as Commit;
+    if (this.state.step === newest.step) this.news = null;
+    const turn = ++this.turn;
+    const known = this.scenes.get(commit);
+    if (known) {
+      this.arrive(known);
+      return;
+    }
+    this.scene = null;
+    this.notify();
+    try {
+      const store = this.store as Store;
+      const [inputs, index] = await Promise.all([store.inputs(commit), store.index(commit)]);
+      const scene = makeScene(commit, inputs, index);
+      this.scenes.set(commit, scene);
+      if (turn === this.turn) this.arrive(scene);
+    } catch (error) {
+      if (turn === this.turn) this.settlePhase("error", error);
+    }
+  }
+
+  private arrive(scene: Scene): void {
+    this.scene = scene;
+    this.state = settle(this.state, scene);
+    this.settlePhase("ready", null);
+  }
+
+  private settlePhase(phase: Phase, error: unknown): void {
+    this.phase = phase;
+    this.error = error;
+    if (phase === "error") this.scene = null;
+    this.notify();
+  }
+
+  /** Looks for new steps every few seconds while somebody can see them. */
+  private watch(): void {
+    const { poll } = this.source;
+    clearTimeout(this.poller);
+    if (!poll || this.closed) return;
+    this.poller = setTimeout(async () => {
+      if (typeof document === "undefined" || document.visibilityState === "visible") await this.refresh();
+      this.watch();
+    }, poll);
+  }
+
+  /** Reads the manifests again. Whoever is at the newest step is taken along; others get a quiet hint. */
+  async refresh(): Promise<void> {
+    try {
+      if (!this.run) {
+        this.runs = await this.source.runs();
+        if (this.runs[0]) await this.open(this.runs[0], {});
+        return;
+      }
+      const { run } = this;
+      const manifests = await this.source.manifests(run.id);
+      const text = JSON.stringify(manifests);
+      if (run !== this.run || text === this.manifestText) return;
+      const record = mergeManifests(manifests);
+      this.manifestText = text;
+      this.adopt(record);
+    } catch {
+      // A server that is away for a moment is no news; what is on screen stays true.
+    }
+  }
+
+  private adopt(record: RunRecord): void {
+    const before = this.commits;
+    const atEnd = before.length === 0 || this.state.step === before[before.length - 1]!.step;
+    // Keep the objects of commits that did not change: decoded scenes hang on them.
+    const known = new Map(before.map((one) => [`${one.writer} ${one.n}`, one]));
+    record.commits = record.commits.map((one) => {
+      const old = known.get(`${one.writer} ${one.n}`);
+      return old ? Object.assign(old, one) : one;
+    });
+    this.record = record;
+    const newest = record.commits[record.commits.length - 1];
+    if (!newest) return;
+    if (atEnd) this.set({ step: newest.step });
+    else {
+      if (newest.step !== before[before.length - 1]?.step) this.news = newest.step;
+      void this.show();
+    }
+  }
+}

@@ -1,0 +1,179 @@
+// The header: run, input, step, kind, layer, pair, theme and help; it says what the session shows and changes it.
+import type { Commit } from "../decode/types";
+import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
+import { axisOf, keyAxis, kindsOf, queryAxis, type Scene } from "../session/scene";
+import type { Session } from "../session/session";
+import { fillSelect, h, short } from "./dom";
+import { isByteLevel, plain } from "./tokens";
+
+/** Milliseconds a dragged step slider waits before data are fetched. */
+const SETTLE = 70;
+
+function pick(label: string, select: HTMLElement, className = ""): HTMLElement {
+  return h("label", { class: `pick ${className}` }, h("span", {}, label), select);
+}
+
+export class Header {
+  readonly root: HTMLElement;
+  private readonly run = h("select", { "aria-label": "run" });
+  private readonly input = h("select", { "aria-label": "input" });
+  private readonly kind = h("select", { "aria-label": "kind of attention" });
+  private readonly layer = h("select", { "aria-label": "layer" });
+  private readonly pair = h("select", { "aria-label": "pair filter" });
+  private readonly slider = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "step" });
+  private readonly number = h("span", { class: "step-number num" });
+  private readonly about = h("span", { class: "step-about num" });
+  private readonly news = h("button", { class: "btn news", type: "button", hidden: true });
+  private readonly name = h("span", { class: "run-name" });
+  private readonly picks: Record<"run" | "input" | "kind" | "layer" | "pair", HTMLElement>;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly session: Session,
+    actions: { theme(): void; help(): void },
+  ) {
+    this.picks = {
+      run: pick("run", this.run),
+      input: pick("input", this.input, "pick-input"),
+      kind: pick("kind", this.kind),
+      layer: pick("layer", this.layer),
+      pair: pick("pair", this.pair),
+    };
+    const theme = h(
+      "button",
+      {
+        class: "btn icon",
+        type: "button",
+        "aria-label": "light or dark",
+        title: "light or dark",
+        onclick: actions.theme,
+      },
+      "◐",
+    );
+    const help = h(
+      "button",
+      { class: "btn icon", type: "button", "aria-label": "keys", title: "keys (?)", onclick: actions.help },
+      "?",
+    );
+    const step = h(
+      "div",
+      { class: "step" },
+      h("span", { class: "step-label" }, "step"),
+      this.slider,
+      this.number,
+      this.about,
+      this.news,
+    );
+    this.root = h(
+      "header",
+      { class: "studio-head" },
+      this.name,
+      this.picks.run,
+      this.picks.input,
+      step,
+      this.picks.kind,
+      this.picks.layer,
+      this.picks.pair,
+      h("span", { class: "head-end" }, theme, help),
+    );
+    this.listen();
+  }
+
+  private listen(): void {
+    const { session } = this;
+    this.run.addEventListener("change", () => void session.openRun(this.run.value));
+    this.input.addEventListener("change", () => session.set({ input: Number(this.input.value), query: null }));
+    this.kind.addEventListener("change", () => session.set({ kind: this.kind.value, heads: null }));
+    this.layer.addEventListener("change", () => session.set({ layer: Number(this.layer.value) }));
+    this.pair.addEventListener("change", () => session.set({ pair: this.pair.value as Pair }));
+    this.slider.addEventListener("input", () => {
+      const commit = session.commits[Number(this.slider.value)];
+      if (!commit) return;
+      this.say(commit);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => session.set({ step: commit.step }), SETTLE);
+    });
+    this.news.addEventListener("click", () => session.set({ step: session.news }));
+  }
+
+  private say(commit: Commit): void {
+    const { commits } = this.session;
+    const last = commits[commits.length - 1]!.step;
+    this.number.textContent = `${commit.step} / ${last}`;
+    const loss = commit.loss ?? commit.metrics.eval_loss ?? null;
+    const parts = [
+      commit.epoch === null ? "" : `epoch ${Number(commit.epoch.toFixed(2))}`,
+      loss === null ? "" : `${commit.loss === null ? "eval loss" : "loss"} ${short(loss)}`,
+    ];
+    this.about.textContent = parts.filter(Boolean).join(" · ");
+    this.slider.setAttribute("aria-valuetext", `step ${commit.step}, ${this.about.textContent}`);
+    this.number.title = commit.checkpoint ? `checkpoint ${commit.checkpoint}` : "";
+  }
+
+  update(): void {
+    const { session } = this;
+    const { scene, runs, commits, commit } = session;
+    this.picks.run.hidden = runs.length < 2;
+    this.name.hidden = runs.length > 1;
+    this.name.textContent = session.run?.name ?? "";
+    fillSelect(
+      this.run,
+      runs.map((one) => ({ value: one.id, name: one.name })),
+      session.run?.id ?? "",
+    );
+    this.slider.max = String(Math.max(0, commits.length - 1));
+    this.slider.disabled = commits.length < 2;
+    if (commit) {
+      this.slider.value = String(commits.indexOf(commit));
+      this.say(commit);
+    } else this.number.textContent = this.about.textContent = "";
+    this.news.hidden = session.news === null;
+    this.news.textContent = `new step ${session.news}`;
+    if (scene) this.choices(scene);
+    else if (!commit) for (const name of ["input", "kind", "layer", "pair"] as const) this.picks[name].hidden = true;
+  }
+
+  private choices(scene: Scene): void {
+    const { state } = this.session;
+    this.picks.input.hidden = scene.numbers.length < 1;
+    fillSelect(
+      this.input,
+      scene.numbers.map((number) => ({ value: String(number), name: inputName(scene, number) })),
+      String(state.input),
+    );
+    this.input.title = inputName(scene, state.input, 400);
+    const kinds = kindsOf(scene, state.input);
+    this.picks.kind.hidden = kinds.length < 2;
+    fillSelect(
+      this.kind,
+      kinds.map((one) => ({ value: one.kind, name: one.kind })),
+      state.kind,
+    );
+    const layers = kinds.find((one) => one.kind === state.kind)?.layers ?? [];
+    this.picks.layer.hidden = layers.length === 0;
+    fillSelect(
+      this.layer,
+      layers.map((one) => ({ value: String(one.layer), name: String(one.layer) })),
+      String(state.layer),
+    );
+    const paired =
+      hasPair(axisOf(scene, state.input, queryAxis(state.kind))) &&
+      hasPair(axisOf(scene, state.input, keyAxis(state.kind)));
+    this.picks.pair.hidden = !paired;
+    fillSelect(
+      this.pair,
+      PAIRS.map((one) => ({ value: one, name: PAIR_NAMES[one] })),
+      paired ? state.pair : "all",
+    );
+  }
+}
+
+/** An input in a few words: its text, else its tokens. */
+export function inputName(scene: Scene, number: number, longest = 46): string {
+  const record = scene.inputs.find((one) => one.input === number);
+  const axis = record?.axes.find((one) => one.axis === "encoder") ?? record?.axes[0];
+  if (!axis) return `input ${number}`;
+  const byteLevel = isByteLevel(axis.tokens);
+  const text = axis.text ? [axis.text, axis.pair].filter(Boolean).join(" | ") : axis.tokens.slice(0, 60).join(" ");
+  return `${number}: ${plain(text.replace(/\s+/g, "\u2003"), byteLevel && !axis.text, longest).replaceAll("\u2003", " ")}`;
+}

@@ -1,0 +1,64 @@
+// Keys of the studio and the table that tells them.
+import { moveHead, moveLayer, moveStep } from "../session/move";
+import type { Session } from "../session/session";
+import { h } from "./dom";
+
+export const KEYS: [string, string][] = [
+  ["↑ ↓", "previous, next layer"],
+  ["← →", "previous, next head alone"],
+  ["a", "all heads"],
+  ["[ ]", "previous, next step"],
+  ["click a token", "its query in the neuron view"],
+  ["double-click a colour", "that head alone, again: all"],
+  ["?", "this table"],
+  ["Esc", "closes it"],
+];
+
+/** Handles a key; false when it is none of ours. */
+export function press(event: KeyboardEvent, session: Session, help: () => void): boolean {
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  const target = event.target as HTMLElement | null;
+  if (target && /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return false;
+  switch (event.key) {
+    case "ArrowUp":
+      moveLayer(session, -1);
+      return true;
+    case "ArrowDown":
+      moveLayer(session, 1);
+      return true;
+    case "ArrowLeft":
+      moveHead(session, -1);
+      return true;
+    case "ArrowRight":
+      moveHead(session, 1);
+      return true;
+    case "[":
+      moveStep(session, -1);
+      return true;
+    case "]":
+      moveStep(session, 1);
+      return true;
+    case "a":
+      session.set({ heads: null });
+      return true;
+    case "?":
+      help();
+      return true;
+    default:
+      return false;
+  }
+}
+
+export function helpDialog(): HTMLDialogElement {
+  const dialog = h("dialog", { class: "help", "aria-label": "keys" });
+  dialog.append(
+    h("h2", {}, "Keys"),
+    h(
+      "table",
+      {},
+      ...KEYS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, key)), h("td", {}, what))),
+    ),
+    h("button", { class: "btn", type: "button", onclick: () => dialog.close() }, "Close"),
+  );
+  return dialog;
+}

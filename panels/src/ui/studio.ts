@@ -1,0 +1,200 @@
+// The studio: header, tabs and views in one element, drawn from one session.
+import { AttnlogError } from "../decode/errors";
+import type { Session } from "../session/session";
+import { VIEWS } from "../views/registry";
+import type { View, ViewType } from "../views/view";
+import { h } from "./dom";
+import { Header } from "./header";
+import { helpDialog, press } from "./keys";
+import { notice } from "./notice";
+import { addStyle } from "./style";
+
+/** Narrower containers show one view at a time. */
+const NARROW = 900;
+
+export interface StudioOptions {
+  theme?: "light" | "dark";
+  /** The studio is the whole page: views share the window's height. */
+  fill?: boolean;
+  /** Called after each change, with the state as a hash. */
+  changed?(): void;
+}
+
+export class Studio {
+  private readonly header: Header;
+  private readonly views: { type: ViewType; view: View }[];
+  private readonly tabs = h("nav", { class: "tabs", "aria-label": "views" });
+  private readonly main = h("main", { class: "views" });
+  private readonly message = h("div", { class: "message" });
+  private readonly leftOut = h("p", { class: "left-out" });
+  private readonly help = helpDialog();
+  private readonly observer: ResizeObserver;
+  private readonly release: (() => void)[] = [];
+  private dark = false;
+  private drawing = 0;
+
+  constructor(
+    readonly root: HTMLElement,
+    readonly session: Session,
+    private readonly options: StudioOptions,
+  ) {
+    addStyle(root.ownerDocument);
+    root.classList.add("attnlog");
+    root.toggleAttribute("data-fit", options.fill === true);
+    root.dataset.attnlogState = "loading";
+    this.header = new Header(session, { theme: () => this.toggleTheme(), help: () => this.toggleHelp() });
+    this.views = VIEWS.map((type) => ({ type, view: type.make(session) }));
+    for (const { type, view } of this.views) {
+      view.root.dataset.area = type.area;
+      this.tabs.append(
+        h(
+          "button",
+          { class: "btn", type: "button", "data-open-view": type.name, onclick: () => this.open(type.name) },
+          type.title,
+        ),
+      );
+      this.main.append(view.root);
+    }
+    this.leftOut.textContent = session.source.leftOut ?? "";
+    this.leftOut.hidden = !session.source.leftOut;
+    root.replaceChildren(this.header.root, this.tabs, this.message, this.main, this.leftOut, this.help);
+    this.theme(options.theme ?? remembered() ?? preferred());
+    this.observer = new ResizeObserver(() => this.measure());
+    this.observer.observe(root);
+    this.measure();
+    this.release.push(session.subscribe(() => this.update()));
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented || !session.scene) return;
+      if (event.key === "Escape" && this.help.open) return;
+      if (press(event, session, () => this.toggleHelp())) event.preventDefault();
+    };
+    // The whole page is ours when we fill it; elsewhere keys count only inside our element.
+    const target: HTMLElement | Document = options.fill ? root.ownerDocument : root;
+    target.addEventListener("keydown", onKey as EventListener);
+    this.release.push(() => target.removeEventListener("keydown", onKey as EventListener));
+    if (!options.fill) root.tabIndex = -1;
+    this.update();
+  }
+
+  private open(name: string): void {
+    this.session.set({ view: name });
+    if (!this.root.hasAttribute("data-narrow"))
+      this.root.querySelector<HTMLElement>(`[data-view="${name}"]`)?.scrollIntoView({ block: "nearest" });
+  }
+
+  private toggleHelp(): void {
+    if (this.help.open) this.help.close();
+    else this.help.showModal();
+  }
+
+  private toggleTheme(): void {
+    this.theme(this.dark ? "light" : "dark");
+    try {
+      localStorage.setItem("attnlog-theme", this.dark ? "dark" : "light");
+    } catch {
+      // Opaque origins have no storage; the choice lasts as long as the page.
+    }
+    this.update();
+  }
+
+  private theme(name: "light" | "dark"): void {
+    this.dark = name === "dark";
+    this.root.dataset.theme = name;
+  }
+
+  private measure(): void {
+    const width = this.root.clientWidth;
+    const narrow = width > 0 && width <= NARROW;
+    this.root.toggleAttribute("data-small", width > 0 && width <= 560);
+    if (narrow === this.root.hasAttribute("data-narrow")) return;
+    this.root.toggleAttribute("data-narrow", narrow);
+    this.update();
+  }
+
+  private update(): void {
+    const { session, root } = this;
+    const { phase, state } = session;
+    this.header.update();
+    const view = this.views.some((one) => one.type.name === state.view) ? state.view : "head";
+    root.dataset.show = view;
+    for (const tab of this.tabs.children)
+      tab.setAttribute("aria-pressed", String((tab as HTMLElement).dataset.openView === view));
+    const blocked = phase === "error" || phase === "empty" || (phase === "loading" && !session.record);
+    this.main.hidden = this.tabs.hidden = blocked;
+    this.message.hidden = !blocked;
+    if (blocked) this.message.replaceChildren(this.words());
+    if (!session.scene) for (const { view } of this.views) delete view.root.dataset.ready;
+    if (phase === "ready" && session.scene) this.draw(view);
+    root.dataset.attnlogState = phase;
+    this.options.changed?.();
+  }
+
+  /** Views draw in their order; on narrow pages only the one that is seen. */
+  private draw(seen: string): void {
+    const { session, root } = this;
+    const turn = ++this.drawing;
+    const narrow = root.hasAttribute("data-narrow");
+    for (const { type, view } of this.views) {
+      const hidden = narrow && type.name !== seen;
+      view.root.hidden = hidden;
+      if (hidden) delete view.root.dataset.ready;
+    }
+    const shown = { session, scene: session.scene!, state: session.state, dark: this.dark };
+    const order = [...this.views].filter(({ view }) => !view.root.hidden).sort((a, b) => a.type.order - b.type.order);
+    for (const { view } of order) {
+      if (turn !== this.drawing) return;
+      view.update(shown);
+    }
+  }
+
+  private words(): HTMLElement {
+    const { session } = this;
+    if (session.phase === "loading") return h("p", { class: "loading", role: "status" }, "Reading the run…");
+    if (session.phase === "empty" && !session.error) {
+      return h(
+        "div",
+        { class: "notice notice-quiet" },
+        h("p", {}, "Nothing has been recorded in this run yet."),
+        h(
+          "p",
+          { class: "remedy" },
+          session.source.poll
+            ? "The first step appears here as soon as it is written."
+            : "Open it again after the first evaluation or checkpoint.",
+        ),
+      );
+    }
+    const box = notice(session.error);
+    if (!(session.error instanceof AttnlogError))
+      box.append(h("p", { class: "remedy" }, "Reload the page; if it stays, run `attnlog verify` on the run."));
+    return box;
+  }
+
+  inspect(): Record<string, unknown> {
+    const { session } = this;
+    const numbers = Object.fromEntries(this.views.map(({ type, view }) => [type.name, view.inspect()]));
+    return { state: { ...session.state }, run: session.run, steps: session.commits.map((one) => one.step), ...numbers };
+  }
+
+  destroy(): void {
+    for (const release of this.release) release();
+    this.observer.disconnect();
+    for (const { view } of this.views) view.destroy();
+    this.session.close();
+    this.root.replaceChildren();
+    this.root.classList.remove("attnlog");
+    for (const name of ["attnlogState", "theme", "narrow", "small", "fit", "show"]) delete this.root.dataset[name];
+  }
+}
+
+function remembered(): "light" | "dark" | null {
+  try {
+    const name = localStorage.getItem("attnlog-theme");
+    return name === "light" || name === "dark" ? name : null;
+  } catch {
+    return null;
+  }
+}
+
+const preferred = (): "light" | "dark" =>
+  globalThis.matchMedia?.("(prefers-color-scheme: dark)").matches ? "dark" : "light";

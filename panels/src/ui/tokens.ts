@@ -1,0 +1,113 @@
+// How a token is shown: invisible characters get a mark, direction overrides lose their power, nothing is ever markup.
+import { h } from "./dom";
+
+/** Longest token shown; the title tells more. */
+const LONGEST = 120;
+const LONGEST_TITLE = 400;
+
+/** One run of a token's text; marks are drawn faint. */
+export interface Piece {
+  text: string;
+  mark: boolean;
+}
+
+/** GPT-2's table of printable stand-ins for bytes, inverted. */
+let byteOf: Map<string, number> | null = null;
+function byteTable(): Map<string, number> {
+  if (byteOf) return byteOf;
+  byteOf = new Map();
+  let extra = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    const plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    byteOf.set(String.fromCharCode(plain ? byte : 256 + extra++), byte);
+  }
+  return byteOf;
+}
+
+/** Whether tokens are written in the byte-level alphabet: Ġ and Ċ stand for space and line feed there. */
+export function isByteLevel(tokens: readonly string[]): boolean {
+  return tokens.some((token) => token.startsWith("Ġ") || token.includes("Ċ"));
+}
+
+/** A byte-level token as the text it stands for; unchanged where its bytes are no whole characters. */
+export function fromByteLevel(token: string): string {
+  const table = byteTable();
+  const bytes: number[] = [];
+  for (const char of token) {
+    const byte = table.get(char);
+    if (byte === undefined) return token;
+    bytes.push(byte);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
+  } catch {
+    return token;
+  }
+}
+
+const hex = (code: number): string => `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+
+/** The visible mark of an invisible character; null for one that shows itself. */
+function markOf(char: string, first: boolean): string | null {
+  const code = char.codePointAt(0)!;
+  if (char === " " || char === "▁" || (char === "Ġ" && first)) return "·";
+  if (char === "\n" || char === "Ċ") return "↵";
+  if (char === "\t") return "⇥";
+  if (char === "\u00a0") return "⍽";
+  if (code < 32) return String.fromCodePoint(0x2400 + code);
+  if (code === 127) return "␡";
+  const hidden =
+    (code >= 0x80 && code < 0xa0) ||
+    (code >= 0x200b && code <= 0x200f) ||
+    (code >= 0x2028 && code <= 0x202e) ||
+    (code >= 0x2060 && code <= 0x206f) ||
+    code === 0xad ||
+    code === 0xfeff ||
+    code === 0x61c ||
+    (code >= 0xd800 && code <= 0xdfff);
+  return hidden ? `‹${hex(code)}›` : null;
+}
+
+export function pieces(token: string, byteLevel: boolean): Piece[] {
+  if (token === "") return [{ text: "∅", mark: true }];
+  const text = byteLevel ? fromByteLevel(token) : token;
+  const list: Piece[] = [];
+  let count = 0;
+  for (const char of text) {
+    if (count >= LONGEST) {
+      list.push({ text: "…", mark: true });
+      break;
+    }
+    // A zero-width joiner inside an emoji holds it together; alone it would be invisible.
+    const joins = char === "\u200d" && count > 0;
+    const mark = joins ? null : markOf(char, count === 0);
+    const last = list[list.length - 1];
+    if (last && last.mark === (mark !== null)) last.text += mark ?? char;
+    else list.push({ text: mark ?? char, mark: mark !== null });
+    count++;
+  }
+  return list;
+}
+
+/** A token as one line of plain text, for labels and read-outs. */
+export function plain(token: string, byteLevel: boolean, longest = 40): string {
+  const text = pieces(token, byteLevel)
+    .map((piece) => piece.text)
+    .join("");
+  const chars = [...text];
+  return chars.length > longest ? `${chars.slice(0, longest).join("")}…` : text;
+}
+
+/** The element of a token's text: isolated, so that no direction leaks out. */
+export function tokenText(token: string, byteLevel: boolean): HTMLElement {
+  const element = h("bdi", { class: "tok-text" });
+  for (const piece of pieces(token, byteLevel)) {
+    element.append(piece.mark ? h("span", { class: "tok-mark" }, piece.text) : piece.text);
+  }
+  return element;
+}
+
+export function tokenTitle(token: string, position: number, id: number | undefined): string {
+  const visible = plain(token, false, LONGEST_TITLE);
+  return `${visible}\nposition ${position}${id === undefined ? "" : `, id ${id}`}`;
+}

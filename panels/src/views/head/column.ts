@@ -1,0 +1,143 @@
+// One token column of the head view: virtual rows, pointer and keyboard, and values beside the tokens.
+import { h } from "../../ui/dom";
+import { Rows, type Window } from "../../ui/rows";
+import { tokenText, tokenTitle } from "../../ui/tokens";
+
+export interface ColumnTokens {
+  /** Positions shown, and texts of the whole axis. */
+  shown: number[];
+  tokens: string[];
+  ids: Int32Array | null;
+  special: boolean[] | null;
+  generated: boolean[] | null;
+  byteLevel: boolean;
+}
+
+export interface ColumnEvents {
+  hover(row: number | null): void;
+  choose(row: number): void;
+}
+
+/** What stands beside a token: a number and one shade per head. */
+export interface Beside {
+  text: string;
+  colour: string;
+  shades: { colour: string; alpha: number }[];
+}
+
+export class TokenColumn {
+  readonly root: HTMLElement;
+  private readonly rows: Rows;
+  private shown: ColumnTokens | null = null;
+  private beside: ((row: number) => Beside | null) | null = null;
+  private active: number | null = null;
+  private chosen: number | null = null;
+  private focus = 0;
+
+  constructor(
+    readonly side: "left" | "right",
+    label: string,
+    private readonly events: ColumnEvents,
+  ) {
+    this.root = h("div", { class: `tokens tokens-${side}`, tabindex: 0, role: "listbox", "aria-label": label });
+    this.rows = new Rows(this.root, (row) => this.make(row));
+    const rowOf = (event: Event): number | null => {
+      const element = (event.target as Element).closest?.(".tok") as HTMLElement | null;
+      return element ? Number(element.dataset.row) : null;
+    };
+    this.root.addEventListener("pointerover", (event) => {
+      const row = rowOf(event);
+      if (row !== null) events.hover(row);
+    });
+    this.root.addEventListener("pointerleave", () => events.hover(null));
+    this.root.addEventListener("click", (event) => {
+      const row = rowOf(event);
+      if (row !== null) events.choose(row);
+    });
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("blur", () => events.hover(null));
+  }
+
+  private key(event: KeyboardEvent): void {
+    const count = this.shown?.shown.length ?? 0;
+    const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
+    if (move !== undefined && count > 0) {
+      this.focus = Math.max(0, Math.min(count - 1, (this.active ?? this.focus - move) + move));
+      this.events.hover(this.focus);
+      this.rows.get(this.focus)?.scrollIntoView({ block: "nearest" });
+    } else if (event.key === "Enter" || event.key === " ") this.events.choose(this.active ?? this.focus);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private make(row: number): HTMLElement {
+    const data = this.shown!;
+    const position = data.shown[row]!;
+    const token = data.tokens[position]!;
+    const element = h(
+      "div",
+      {
+        class: "tok",
+        role: "option",
+        "data-row": row,
+        "data-position": position,
+        title: tokenTitle(token, position, data.ids?.[position]),
+      },
+      tokenText(token, data.byteLevel),
+      h("span", { class: "tok-beside" }),
+    );
+    if (data.special?.[position]) element.classList.add("is-special");
+    if (data.generated?.[position]) element.classList.add("is-generated");
+    this.dress(row, element);
+    return element;
+  }
+
+  private dress(row: number, element: HTMLElement): void {
+    element.classList.toggle("is-on", row === this.active);
+    element.classList.toggle("is-chosen", row === this.chosen);
+    element.setAttribute("aria-selected", String(row === this.chosen));
+    const beside = this.beside?.(row) ?? null;
+    element.classList.toggle("has-value", beside !== null);
+    const slot = element.lastElementChild as HTMLElement;
+    if (!beside) {
+      if (slot.hasChildNodes()) slot.replaceChildren();
+      return;
+    }
+    slot.replaceChildren(
+      shadeBar(beside.shades),
+      h("span", { class: "val", style: `color:${beside.colour}` }, beside.text),
+    );
+  }
+
+  tokens(data: ColumnTokens): void {
+    this.shown = data;
+    this.active = null;
+    this.rows.clear();
+  }
+
+  show(window: Window, row: number): void {
+    this.rows.show(window, row, this.shown?.shown.length ?? 0);
+  }
+
+  /** Marks the token under the pointer, the chosen one, and what stands beside each. */
+  mark(active: number | null, chosen: number | null, beside: ((row: number) => Beside | null) | null): void {
+    this.active = active;
+    this.chosen = chosen;
+    this.beside = beside;
+    this.rows.each((row, element) => this.dress(row, element));
+  }
+}
+
+/** One shade per head, side by side, as a background: no element per weight. */
+function shadeBar(shades: Beside["shades"]): HTMLElement {
+  const width = Math.max(3, Math.min(8, 48 / shades.length));
+  const stops = shades.map(({ colour, alpha }, i) => {
+    const mixed = `color-mix(in srgb, ${colour} ${Math.round(alpha * 100)}%, transparent)`;
+    return `${mixed} ${i * width}px ${(i + 1) * width}px`;
+  });
+  return h("span", {
+    class: "shades",
+    style: `width:${shades.length * width}px;background:linear-gradient(to right,${stops.join(",")})`,
+  });
+}

@@ -1,0 +1,324 @@
+// The head view: query tokens, lines of the chosen heads, key tokens.
+import { headWeights } from "../../decode/attention";
+import { NotRecordedError } from "../../decode/errors";
+import type { AttentionLayer } from "../../decode/types";
+import { fromHex, headColour } from "../../draw/colour";
+import { pixelRatio, prepare, put } from "../../draw/surface";
+import { filterPair } from "../../session/pair";
+import { axisOf, findLayer, keyAxis, partOf, queryAxis, tokensOf } from "../../session/scene";
+import type { Session } from "../../session/session";
+import { moveLayer } from "../../session/move";
+import { chosenHeads } from "../../session/state";
+import { h, weightText } from "../../ui/dom";
+import { rowWindow } from "../../ui/rows";
+import { isByteLevel, plain } from "../../ui/tokens";
+import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
+import { Chips } from "./chips";
+import { type Beside, TokenColumn } from "./column";
+import { drawLines, faintest, type HeadWeights, type Layout, topWeights } from "./lines";
+import { TopTable } from "./table";
+import { why } from "../why";
+
+const ROW = { least: 19, most: 34, usual: 22 };
+
+class HeadView implements View {
+  readonly root: HTMLElement;
+  private readonly frame = new Frame("head", "head view");
+  private readonly chips: Chips;
+  private readonly left: TokenColumn;
+  private readonly right: TokenColumn;
+  private readonly base = h("canvas", { class: "lines", role: "img" });
+  private readonly over = h("canvas", { class: "lines lines-over", "aria-hidden": "true" });
+  private readonly stage = h("div", { class: "stage" }, this.base, this.over);
+  private readonly scroller = h("div", { class: "head-scroll" });
+  private readonly note = h("p", { class: "foot-note" });
+  private readonly table = new TopTable();
+  private readonly observer: ResizeObserver;
+  private shown: Shown | null = null;
+  private loaded = "";
+  private layer: AttentionLayer | null = null;
+  private decoded = new Map<number, Float32Array>();
+  private drawn: HeadWeights[] = [];
+  private layout: Layout | null = null;
+  private least = 0;
+  private lines = 0;
+  private hover: { side: "query" | "key"; at: number } | null = null;
+  private key = "";
+  private turn = 0;
+  private columnKey = "";
+
+  constructor(session: Session) {
+    this.root = this.frame.root;
+    this.chips = new Chips((heads) => session.set({ heads }));
+    this.left = new TokenColumn("left", "query tokens", {
+      hover: (row) => this.point(row === null ? null : { side: "query", at: row }),
+      choose: (row) => session.set({ query: this.layout?.queries[row] ?? null }),
+    });
+    this.right = new TokenColumn("right", "key tokens", {
+      hover: (row) => this.point(row === null ? null : { side: "key", at: row }),
+      choose: (row) => this.point({ side: "key", at: row }),
+    });
+    this.scroller.append(this.left.root, this.stage, this.right.root);
+    this.scroller.addEventListener("scroll", () => requestAnimationFrame(() => this.draw(false)), { passive: true });
+    const move = (by: number) => () => moveLayer(session, by);
+    this.frame.tools.append(
+      h(
+        "button",
+        {
+          class: "btn",
+          type: "button",
+          "aria-label": "previous layer",
+          title: "previous layer (↑)",
+          onclick: move(-1),
+        },
+        "↑",
+      ),
+      h(
+        "button",
+        { class: "btn", type: "button", "aria-label": "next layer", title: "next layer (↓)", onclick: move(1) },
+        "↓",
+      ),
+    );
+    let width = 0;
+    let height = 0;
+    this.observer = new ResizeObserver(() => {
+      const { clientWidth, clientHeight } = this.frame.body;
+      if (clientWidth === width && clientHeight === height) return;
+      width = clientWidth;
+      height = clientHeight;
+      if (this.layer) this.draw(true);
+    });
+    this.observer.observe(this.frame.body);
+  }
+
+  update(shown: Shown): void {
+    this.shown = shown;
+    const { state, scene, session } = shown;
+    const key = readyKey(state.step, state.input, state.kind, state.layer);
+    const entry = findLayer(scene, state.input, state.kind, state.layer);
+    const heads = entry?.heads ?? [];
+    const chosen = chosenHeads(state, scene);
+    this.chips.update(heads, chosen, shown.dark);
+    const names = state.heads
+      ? `head${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`
+      : `all ${heads.length} heads`;
+    this.frame.title.replaceChildren(
+      h("b", {}, `Layer ${state.layer}`),
+      h("span", { class: "dim" }, `${names}${state.kind === "self" ? "" : ` · ${state.kind}`}`),
+    );
+    const data = `${session.run?.id} ${scene.commit.writer} ${scene.commit.n} ${key}`;
+    if (data === this.loaded) {
+      if (this.layer) this.render(key);
+      return;
+    }
+    this.frame.pending();
+    this.loaded = data;
+    this.layer = null;
+    const turn = ++this.turn;
+    const part = entry && partOf(scene, "attention", entry);
+    if (!entry || !part || !session.store) {
+      this.frame.say(why(scene, state, "weights"), key);
+      return;
+    }
+    this.root.classList.add("is-waiting");
+    session.store.attention(scene.commit, part).then(
+      (layer) => {
+        if (turn !== this.turn) return;
+        this.layer = layer;
+        this.decoded.clear();
+        this.key = "";
+        this.render(key);
+      },
+      (error) => {
+        if (turn !== this.turn) return;
+        this.loaded = "";
+        this.frame.say(error instanceof NotRecordedError ? absent(error, state.step) : error, key);
+      },
+    );
+  }
+
+  private weights(head: number): Float32Array | null {
+    let weights = this.decoded.get(head) ?? null;
+    if (!weights && this.layer) {
+      weights = headWeights(this.layer, head);
+      if (weights) this.decoded.set(head, weights);
+    }
+    return weights;
+  }
+
+  private render(ready: string): void {
+    const { state, scene, dark } = this.shown!;
+    const { body } = this.frame;
+    if (this.scroller.parentElement !== body) {
+      body.replaceChildren(this.chips.root, this.scroller, this.note, this.table.root);
+      this.key = "";
+    }
+    const key = `${this.loaded} ${state.heads?.join() ?? "all"} ${state.pair} ${dark}`;
+    if (key !== this.key) {
+      this.frame.pending();
+      this.key = key;
+      this.drawn = chosenHeads(state, scene).flatMap((head) => {
+        const weights = this.weights(head);
+        return weights ? [{ head, weights, colour: fromHex(headColour(head, dark)) }] : [];
+      });
+      this.columns();
+      this.draw(true);
+    }
+    this.point(null);
+    this.frame.ready(ready);
+  }
+
+  /** Fills the token columns; only when tokens changed, so that a change of heads keeps the scroll position. */
+  private columns(): void {
+    const { state, scene } = this.shown!;
+    const { queries, keys } = this.layer!;
+    const left = axisOf(scene, state.input, queryAxis(state.kind));
+    const right = axisOf(scene, state.input, keyAxis(state.kind));
+    const kept = filterPair(state.pair, queries, keys, left, right);
+    const tokens = { query: this.tokens("query"), key: this.tokens("key") };
+    const byteLevel = isByteLevel(tokens.query) || isByteLevel(tokens.key);
+    this.layout = { ...kept, stride: keys, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
+    const { layout } = this;
+    this.table.update({ ...tokens, byteLevel }, () => topWeights(this.drawn, layout, 24));
+    const columnKey = `${scene.commit.inputs.path} ${state.input} ${state.kind} ${state.pair} ${queries} ${keys}`;
+    if (columnKey === this.columnKey) return;
+    this.columnKey = columnKey;
+    this.hover = null;
+    for (const [column, axis, shown, texts] of [
+      [this.left, left, kept.queries, tokens.query],
+      [this.right, right, kept.keys, tokens.key],
+    ] as const) {
+      column.tokens({
+        shown,
+        tokens: texts,
+        ids: axis?.ids ?? null,
+        special: axis?.special ?? null,
+        generated: axis?.generated ?? null,
+        byteLevel,
+      });
+      column.root.style.width = `${columnWidth(shown, texts, byteLevel)}px`;
+    }
+    this.scroller.scrollTop = 0;
+    const said = [cutWords(left?.cut ?? 0, "query"), left === right ? "" : cutWords(right?.cut ?? 0, "key")];
+    const calls = findLayer(scene, state.input, state.kind, state.layer)?.calls ?? 1;
+    if (calls > 1) said.push(`This layer computed attention ${calls} times in one forward; the first is shown.`);
+    this.note.textContent = said.filter(Boolean).join(" ");
+  }
+
+  private tokens(side: "query" | "key"): string[] {
+    const { state, scene } = this.shown!;
+    return side === "query"
+      ? tokensOf(scene, state.input, queryAxis(state.kind), this.layer!.queries)
+      : tokensOf(scene, state.input, keyAxis(state.kind), this.layer!.keys);
+  }
+
+  private draw(resized: boolean): void {
+    const { layout, scroller } = this;
+    if (!layout || !this.layer || !this.root.isConnected) return;
+    const count = Math.max(layout.queries.length, layout.keys.length);
+    if (resized) {
+      const room = this.root.closest("[data-fit]") ? scroller.clientHeight - 8 : 0;
+      layout.row =
+        room > 0 ? Math.floor(Math.max(ROW.least, Math.min(ROW.most, room / Math.max(1, count)))) : ROW.usual;
+    }
+    const total = count * layout.row;
+    this.left.show(rowWindow(layout.queries.length, layout.row, scroller.scrollTop, scroller.clientHeight), layout.row);
+    this.right.show(rowWindow(layout.keys.length, layout.row, scroller.scrollTop, scroller.clientHeight), layout.row);
+    const height = Math.min(total, Math.max(120, scroller.clientHeight));
+    const top = Math.max(0, Math.min(scroller.scrollTop, total - height));
+    const width = Math.max(60, this.stage.clientWidth);
+    if (!resized && top === layout.top && layout.height === height && layout.width === width) return;
+    Object.assign(layout, { top, width, height, ratio: pixelRatio() });
+    this.stage.style.height = `${total}px`;
+    this.base.style.top = this.over.style.top = `${top}px`;
+    this.least = faintest(this.drawn, layout);
+    const picture = drawLines(this.drawn, layout, this.least, null);
+    this.lines = picture.lines;
+    put(prepare(this.base, width, height), picture.pixels, picture.width, picture.height);
+    this.base.setAttribute(
+      "aria-label",
+      `attention lines of ${this.drawn.length} heads between ${layout.queries.length} query and ${layout.keys.length} key tokens`,
+    );
+    this.point(this.hover);
+  }
+
+  /** Shows one token's lines alone, and their values beside the other column. */
+  private point(hover: { side: "query" | "key"; at: number } | null): void {
+    this.hover = hover;
+    const { layout, drawn } = this;
+    if (!layout || !this.shown) return;
+    const { state, dark } = this.shown;
+    const query = state.query === null ? null : layout.queries.indexOf(state.query);
+    this.stage.classList.toggle("is-pointing", hover !== null);
+    const beside = (row: number): Beside | null => {
+      if (!hover) return null;
+      const i = layout.queries[hover.side === "query" ? hover.at : row]!;
+      const j = layout.keys[hover.side === "query" ? row : hover.at]!;
+      let most = 0;
+      let colour = "";
+      const shades = drawn.map(({ head, weights }) => {
+        const alpha = weights[i * layout.stride + j]!;
+        if (alpha > most || !colour) {
+          most = alpha;
+          colour = headColour(head, dark);
+        }
+        return { colour: headColour(head, dark), alpha };
+      });
+      return most < 0.0005 ? null : { text: weightText(most), colour, shades: drawn.length > 1 ? shades : [] };
+    };
+    const side = hover?.side;
+    this.left.mark(side === "query" ? hover!.at : null, query, side === "key" ? beside : null);
+    this.right.mark(side === "key" ? hover!.at : null, null, side === "query" ? beside : null);
+    if (!hover) return;
+    const picture = drawLines(drawn, layout, 0.0005, hover);
+    put(prepare(this.over, layout.width, layout.height), picture.pixels, picture.width, picture.height);
+  }
+
+  inspect(): unknown {
+    return {
+      heads: this.drawn.map((one) => one.head),
+      weights: (head: number) => this.drawn.find((one) => one.head === head)?.weights ?? null,
+      queries: this.layout?.queries ?? [],
+      keys: this.layout?.keys ?? [],
+      shape: this.layer ? [this.layer.queries, this.layer.keys] : null,
+      tokens: this.layer ? { query: this.tokens("query"), key: this.tokens("key") } : null,
+      lines: this.lines,
+      faintest: this.least,
+      pointing: this.hover,
+    };
+  }
+
+  destroy(): void {
+    this.turn++;
+    this.observer.disconnect();
+  }
+}
+
+function cutWords(cut: number, side: string): string {
+  return cut ? `${cut} more ${side} tokens were cut off when this was recorded (max_tokens).` : "";
+}
+
+function absent(error: NotRecordedError, step: number | null): NotRecordedError {
+  return new NotRecordedError(`The weights of step ${step} are not in this file.`, error.remedy);
+}
+
+let ruler: CanvasRenderingContext2D | null = null;
+
+/** Room for the longest token, within bounds, and for a value beside it. */
+function columnWidth(shown: number[], tokens: string[], byteLevel: boolean): number {
+  ruler ??= document.createElement("canvas").getContext("2d");
+  if (!ruler) return 140;
+  ruler.font = "13px system-ui, sans-serif";
+  let most = 0;
+  for (const at of shown.slice(0, 2000))
+    most = Math.max(most, ruler.measureText(plain(tokens[at]!, byteLevel, 24)).width);
+  return Math.round(Math.min(150, most) + 16 + 88);
+}
+
+export const headView: ViewType = {
+  name: "head",
+  title: "head",
+  area: "centre",
+  order: 0,
+  make: (session) => new HeadView(session),
+};

@@ -1,0 +1,75 @@
+// Words and numbers under the grid: one head's metrics, and which heads stand out by each.
+import type { Metric } from "../../decode/types";
+import { kindsOf, metricsOf, rowOf, type Scene } from "../../session/scene";
+import { h, short } from "../../ui/dom";
+import type { Place } from "./grid";
+
+export const UNITS: Partial<Record<Metric, string>> = { entropy: "bits", distance: "tokens" };
+
+export const MEANING: Record<Metric, string> = {
+  entropy: "how widely a query spreads its attention",
+  distance: "mean distance of what is attended to",
+  previous: "weight on the token before",
+  next: "weight on the token after",
+  self: "weight on the token itself",
+  first: "weight on the first token (attention sink)",
+  separator: "weight on special tokens other than the first",
+  induction: "weight on what followed the same token earlier",
+};
+
+/** One head in words: what the index says of it. */
+export function headFacts(scene: Scene, input: number, kind: string, place: Place): HTMLElement {
+  const row = rowOf(scene, input, kind, place.layer, place.head);
+  const { index } = scene;
+  const box = h("div", { class: "facts" }, h("b", {}, `Layer ${place.layer}, head ${place.head}`));
+  if (row < 0) return box;
+  const group = index.group[row]!;
+  if (group !== place.head) box.append(h("span", { class: "dim" }, ` reads key group ${group}`));
+  const list = h("dl");
+  for (const [name, value] of metricsOf(scene, row)) {
+    list.append(
+      h(
+        "div",
+        { title: MEANING[name] },
+        h("dt", {}, name),
+        h("dd", {}, `${short(value)}${UNITS[name] ? ` ${UNITS[name]}` : ""}`),
+      ),
+    );
+  }
+  box.append(list);
+  return box;
+}
+
+const STANDOUT: Metric[] = ["induction", "previous", "next", "self", "first", "separator"];
+
+/** The strongest head of each metric, as buttons. */
+export function standouts(scene: Scene, input: number, kind: string, pick: (place: Place) => void): HTMLElement {
+  const box = h("div", { class: "standouts" });
+  const layers = kindsOf(scene, input).find((one) => one.kind === kind)?.layers ?? [];
+  for (const name of STANDOUT) {
+    let best: Place | null = null;
+    let most = 0.05;
+    for (const layer of layers) {
+      layer.rows.forEach((row, i) => {
+        const value = scene.index.metrics[name][row]!;
+        if (value > most) {
+          most = value;
+          best = { layer: layer.layer, head: layer.heads[i]! };
+        }
+      });
+    }
+    if (!best) continue;
+    const found: Place = best;
+    box.append(
+      h(
+        "button",
+        { type: "button", class: "standout", title: `${name}: ${MEANING[name]}`, onclick: () => pick(found) },
+        h("span", {}, name),
+        h("span", { class: "dim" }, `layer ${found.layer}, head ${found.head}`),
+        h("span", { class: "num" }, short(most)),
+      ),
+    );
+  }
+  if (box.childElementCount > 0) box.prepend(h("h3", {}, "Heads that stand out"));
+  return box;
+}

@@ -1,0 +1,175 @@
+// Rows of the neuron view: key tokens as text, k and q×k as strips on one canvas, numbers and bars beside them.
+import type { KeyVectors, QueryVectors } from "../../decode/types";
+import { fullScale, paintStrips, type Strip } from "../../draw/strips";
+import { prepare } from "../../draw/surface";
+import type { Explained } from "../../session/explain";
+import { h, short, weightText } from "../../ui/dom";
+import { Rows, rowWindow } from "../../ui/rows";
+import { plain, tokenText, tokenTitle } from "../../ui/tokens";
+
+const ROW = 22;
+const STRIP = 13;
+
+export interface NeuronData {
+  i: number;
+  query: QueryVectors;
+  keys: KeyVectors;
+  queryNames: string[];
+  keyNames: string[];
+  byteLevel: boolean;
+  explained: Explained;
+  dark: boolean;
+  /** Component of k drawn in full colour. */
+  scale: number;
+}
+
+export class NeuronTable {
+  readonly root: HTMLElement;
+  private readonly heads = h("div", { class: "neuron-row neuron-heads" });
+  private readonly queryRow = h("div", { class: "neuron-row neuron-query" });
+  private readonly queryCanvas = h("canvas", { role: "img" });
+  private readonly canvas = h("canvas", { class: "neuron-strips", role: "img" });
+  private readonly rows: Rows;
+  private readonly scroller: HTMLElement;
+  private data: NeuronData | null = null;
+  private product = new Float32Array(0);
+  private productScale = 1;
+
+  constructor() {
+    const list = h("div", { class: "neuron-list" });
+    this.rows = new Rows(list, (j) => this.make(j));
+    this.scroller = h(
+      "div",
+      { class: "neuron-scroll", tabindex: 0, "aria-label": "keys" },
+      h("div", { class: "neuron-body" }, list, this.canvas),
+    );
+    this.root = h("div", { class: "neuron-table" }, this.heads, this.queryRow, this.scroller);
+    this.scroller.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()), { passive: true });
+    this.canvas.addEventListener("pointermove", (event) => this.tell(event));
+  }
+
+  show(data: NeuronData): void {
+    this.data = data;
+    const { query, keys, explained, i } = data;
+    const { width } = query;
+    this.product = new Float32Array(keys.tokens * width);
+    for (let j = 0; j < keys.tokens; j++) {
+      for (let d = 0; d < width; d++) {
+        this.product[j * width + d] = query.values[i * width + d]! * keys.values[j * width + d]! * query.scale;
+      }
+    }
+    this.productScale = fullScale(this.product) || 1;
+    const bias = explained.bias !== null;
+    this.root.classList.toggle("has-bias", bias);
+    const names = ["key", "k", "q × k", "q·k", ...(bias ? ["bias"] : []), "softmax"];
+    const titles = [
+      "",
+      "key vector",
+      "products of the components, times the scale",
+      "their sum",
+      ...(bias ? ["log w − log softmax(q·k)"] : []),
+      "weights",
+    ];
+    this.heads.replaceChildren(...names.map((name, n) => h("span", { title: titles[n] || null }, name)));
+    this.queryRow.replaceChildren(
+      h("span", { class: "tok" }, h("small", {}, "q "), tokenText(data.queryNames[i] ?? "", data.byteLevel)),
+      this.queryCanvas,
+    );
+    this.rows.clear();
+    this.draw();
+  }
+
+  resize(): void {
+    if (this.data) this.draw();
+  }
+
+  private make(j: number): HTMLElement {
+    const { keyNames, byteLevel, explained } = this.data!;
+    const { qk, bias, softmax, open } = explained;
+    const masked = !open[j];
+    return h(
+      "div",
+      { class: `neuron-row${masked ? " is-masked" : ""}`, title: masked ? "masked: this key takes no part" : null },
+      h(
+        "span",
+        { class: "tok", title: tokenTitle(keyNames[j] ?? "", j, undefined) },
+        tokenText(keyNames[j] ?? "", byteLevel),
+      ),
+      h("span"),
+      h("span"),
+      h("span", { class: "num" }, masked ? "–" : qk[j]!.toFixed(1).replace("-", "−")),
+      bias ? h("span", { class: "num" }, masked ? "–" : short(bias[j]!)) : null,
+      h(
+        "span",
+        { class: "bar-cell", title: masked ? null : softmax[j]!.toFixed(4) },
+        h("span", { class: "bar", style: `--w:${softmax[j]}` }),
+        h("span", { class: "num" }, masked ? "" : weightText(softmax[j]!)),
+      ),
+    );
+  }
+
+  private draw(): void {
+    const { data, scroller } = this;
+    if (!data || !scroller.isConnected) return;
+    const count = data.keys.tokens;
+    this.rows.show(rowWindow(count, ROW, scroller.scrollTop, scroller.clientHeight), ROW, count);
+    const head = this.heads.children;
+    const left = (head[1] as HTMLElement).offsetLeft;
+    const k = (head[1] as HTMLElement).offsetWidth;
+    const qkLeft = (head[2] as HTMLElement).offsetLeft - left;
+    const qkWidth = (head[2] as HTMLElement).offsetWidth;
+    const total = count * ROW;
+    const height = Math.min(total, Math.max(100, scroller.clientHeight));
+    const top = Math.max(0, Math.min(scroller.scrollTop, total - height));
+    this.canvas.style.top = `${top}px`;
+    this.canvas.style.left = `${left - this.heads.offsetLeft}px`;
+    const { context, ratio } = prepare(this.canvas, qkLeft + qkWidth, height);
+    const { query, keys } = data;
+    const first = Math.max(0, Math.floor(top / ROW));
+    const end = Math.min(count, Math.ceil((top + height) / ROW));
+    const strips = (values: Float32Array): Strip[] =>
+      Array.from({ length: Math.max(0, end - first) }, (_, n) => first + n)
+        .filter((j) => data.explained.open[j])
+        .map((j) => ({
+          values: values.subarray(j * query.width, (j + 1) * query.width),
+          top: (j * ROW - top + (ROW - STRIP) / 2) * ratio,
+        }));
+    const size = STRIP * ratio;
+    paintStrips(context, strips(keys.values), { left: 0, width: k * ratio, height: size }, data.scale, data.dark);
+    const place = { left: qkLeft * ratio, width: qkWidth * ratio, height: size };
+    paintStrips(context, strips(this.product), place, this.productScale, data.dark);
+    this.canvas.setAttribute(
+      "aria-label",
+      "key vectors and their products with the query, blue positive, orange negative",
+    );
+    const q = prepare(this.queryCanvas, k, STRIP);
+    const values = query.values.subarray(data.i * query.width, (data.i + 1) * query.width);
+    paintStrips(
+      q.context,
+      [{ values, top: 0 }],
+      { left: 0, width: k * ratio, height: size },
+      fullScale(values),
+      data.dark,
+    );
+    this.queryCanvas.setAttribute("aria-label", "query vector");
+  }
+
+  /** The component under the pointer, as the canvas's title. */
+  private tell(event: PointerEvent): void {
+    const { data } = this;
+    if (!data) return;
+    const k = (this.heads.children[1] as HTMLElement).offsetWidth;
+    const second =
+      (this.heads.children[2] as HTMLElement).offsetLeft - (this.heads.children[1] as HTMLElement).offsetLeft;
+    const j = Math.floor((event.offsetY + Number.parseFloat(this.canvas.style.top || "0")) / ROW);
+    const { width } = data.query;
+    const inK = event.offsetX < k;
+    const d = Math.floor(((inK ? event.offsetX : event.offsetX - second) / k) * width);
+    if (j >= data.keys.tokens || d < 0 || d >= width || (!inK && event.offsetX < second)) {
+      this.canvas.title = "";
+      return;
+    }
+    const value = (inK ? data.keys.values : this.product)[j * width + d]!;
+    this.canvas.title = `${plain(data.keyNames[j] ?? "", data.byteLevel)}, ${inK ? "k" : "q × k"} component ${d}: ${value.toPrecision(3)}`;
+  }
+}

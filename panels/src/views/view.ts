@@ -1,0 +1,78 @@
+// What a view is: one file that draws one element from the session, and knows nothing of hosts.
+import type { Scene } from "../session/scene";
+import type { Session } from "../session/session";
+import type { State } from "../session/state";
+import { h } from "../ui/dom";
+import { isQuiet, notice } from "../ui/notice";
+
+/** What a settled session shows: the scene is read, the state fits it. */
+export interface Shown {
+  session: Session;
+  scene: Scene;
+  state: State;
+  dark: boolean;
+}
+
+export interface View {
+  readonly root: HTMLElement;
+  /** Draws for a settled session; called for every change, so it compares what it drew before. */
+  update(shown: Shown): void;
+  /** Numbers as drawn, for tests and for hosts: the very arrays the drawing used. */
+  inspect(): unknown;
+  destroy(): void;
+}
+
+export interface ViewType {
+  name: string;
+  title: string;
+  /** Where it stands on a wide page. */
+  area: "left" | "centre" | "right" | "bottom";
+  /** Reads after those of smaller number have drawn: what is looked at first comes first. */
+  order: number;
+  make(session: Session): View;
+}
+
+/** The frame all views share: title bar, body, and the marks that say what is drawn. */
+export class Frame {
+  readonly root: HTMLElement;
+  readonly title = h("div", { class: "view-title" });
+  readonly tools = h("div", { class: "view-tools" });
+  readonly body = h("div", { class: "view-body" });
+
+  constructor(name: string, label: string) {
+    this.root = h(
+      "section",
+      { class: `view view-${name}`, "data-view": name, "aria-label": label },
+      h("header", { class: "view-head" }, this.title, this.tools),
+      this.body,
+    );
+  }
+
+  /** A redraw is on its way: what is on screen is of an earlier state. */
+  pending(): void {
+    delete this.root.dataset.ready;
+    delete this.root.dataset.said;
+  }
+
+  ready(key: string): void {
+    this.root.dataset.ready = key;
+    this.root.classList.remove("is-waiting");
+  }
+
+  /** Words instead of a drawing. */
+  say(error: unknown, key: string): void {
+    this.body.replaceChildren(notice(error));
+    this.root.dataset.said = isQuiet(error) ? "missing" : error instanceof Error ? error.name : "error";
+    this.ready(key);
+  }
+}
+
+/** `<step>/<input>/<kind>/<layer>`, with − for what a view has not. */
+export function readyKey(
+  step: number | null,
+  input: number | string = "-",
+  kind: string = "-",
+  layer: number | string = "-",
+): string {
+  return `${step ?? "-"}/${input}/${kind}/${layer}`;
+}

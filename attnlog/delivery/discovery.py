@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -31,7 +31,7 @@ def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
     Raises:
         ArgumentError: a name is unknown, or something is neither a name nor a tracker.
     """
-    asked = (names,) if isinstance(names, (str, Tracker)) else tuple(names)
+    asked = tuple(names) if isinstance(names, Iterable) and not isinstance(names, (str, Tracker)) else (names,)
     known = known_trackers()
     for name in asked:
         if isinstance(name, str):

@@ -153,7 +153,7 @@ class Lane:
         for pause in (*pauses, None):
             try:
                 self._put(entry)
-            except Exception as error:  # noqa: BLE001 — a tracker may raise anything
+            except Exception as error:
                 if pause is not None and not self._abandoned:
                     time.sleep(pause)
                     continue
@@ -213,7 +213,7 @@ class Lane:
     def _guarded(self, doing: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as error:  # noqa: BLE001 — a tracker may raise anything
+        except Exception as error:
             self._report(doing, error)
 
     def _report(self, doing: str, error: Exception) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Of the client's own retries and timeout (seconds), at most these; delivery tries again by itself.
-RETRIES, TIMEOUT = 1, 30
+#: Of the client's own settings at most these; delivery tries again by itself. Its jitter is drawn from Python's global random
+#: state, which belongs to the training.
+MOST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": 1, "MLFLOW_HTTP_REQUEST_TIMEOUT": 30, "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 0.0}
 
 _here = threading.local()
 _lock = threading.Lock()
@@ -34,14 +35,14 @@ def _install() -> None:
     from mlflow import environment_variables as settings
 
     with _lock:
-        for name, most in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES), ("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)):
+        for name, most in MOST.items():
             variable = getattr(settings, name, None)
             # An MLflow without this setting only retries longer, on a thread nobody waits for.
             if variable is not None and not hasattr(variable.get, "attnlog_bounded"):
                 variable.get = _limited(variable.get, most)
 
 
-def _limited(read: Callable[[], Any], most: int) -> Callable[[], Any]:
+def _limited(read: Callable[[], Any], most: float) -> Callable[[], Any]:
     def get() -> Any:
         value = read()
         if getattr(_here, "depth", 0) and isinstance(value, (int, float)):

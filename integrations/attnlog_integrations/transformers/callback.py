@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
-from attnlog.boundary import Boundary
-from attnlog.delivery.tracker import Tracker
 from attnlog_integrations.transformers.naming import run_folder, run_name
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.recorder import Recorder
 from attnlog_integrations.transformers.sharded import sharding
 from attnlog_integrations.transformers.trainer_state import Moment, moment
+from attnlog_integrations.transformers.untouched import untouched
+
+from attnlog.boundary import Boundary
+from attnlog.delivery.tracker import Tracker
+from transformers import TrainerCallback
 
 _REMEDY = "Set ATTNLOG_STRICT=1 to see where it comes from."
 
@@ -97,10 +99,10 @@ class AttentionCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Begin a run, or go on with one."""
-        with self._boundary.guard("begin a run", _REMEDY):
+        with self._guard("begin a run", more):
             self._in_training, self._trained = True, False
             recorder = self._recorder
-            continued = recorder is not None and max(recorder.recorded, default=0) <= int(state.global_step)
+            continued = recorder is not None and recorder.last <= int(state.global_step)
             if state.is_hyper_param_search or not continued:
                 self._finish()
                 self._recorder = None
@@ -116,12 +118,12 @@ class AttentionCallback(TrainerCallback):
         """Record every so many steps."""
         every = self.options.every
         if every is not None and int(state.global_step) % every == 0:
-            with self._boundary.guard("record attention", _REMEDY):
+            with self._guard("record attention", more):
                 self._record(args, state, more, moment(args, state))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **more: Any) -> None:
         """Record at an evaluation, with its metrics."""
-        with self._boundary.guard("record attention", _REMEDY):
+        with self._guard("record attention", more):
             now = moment(args, state, metrics=metrics, best=self._best_is_loaded(args, state))
             if "evaluate" in self.options.on:
                 self._record(args, state, more, now)
@@ -130,7 +132,7 @@ class AttentionCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Record at a checkpoint, with its path."""
-        with self._boundary.guard("record attention", _REMEDY):
+        with self._guard("record attention", more):
             now = moment(args, state, saved=True)
             if "save" in self.options.on:
                 self._record(args, state, more, now)
@@ -139,16 +141,21 @@ class AttentionCallback(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Record the weights that the training leaves, if asked for, and say where the run is."""
-        with self._boundary.guard("record attention", _REMEDY):
+        with self._guard("record attention", more):
             self._in_training, self._trained = False, True
             if "end" in self.options.on:
                 self._record(args, state, more, moment(args, state, best=self._best_is_loaded(args, state)))
-        with self._boundary.guard("finish the run", _REMEDY):
+        with self._guard("finish the run", more):
             # Not closed: an evaluation after the training adds its metrics to the last step. A trial gets none.
             if state.is_hyper_param_search:
                 self._finish()
             elif self._recorder is not None:
                 self._recorder.flush()
+
+    @contextmanager
+    def _guard(self, doing: str, more: Mapping[str, Any]) -> Iterator[None]:
+        with self._boundary.guard(doing, _REMEDY), untouched(more.get("model")):
+            yield
 
     def _record(self, args: Any, state: Any, more: dict[str, Any], now: Moment) -> None:
         reason = sharding(args)
@@ -164,7 +171,8 @@ class AttentionCallback(TrainerCallback):
         loader = more.get("eval_dataloader")
         if loader is None and self.options.inputs is None:
             if self._in_training and str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no":
-                return  # the evaluation set comes with the first evaluation
+                # The evaluation set comes with the first evaluation; other rows now would not compare with it.
+                return
             loader = more.get("train_dataloader")
         recorder.record(now, model, tokenizer=more.get("processing_class"), dataloader=loader)
 

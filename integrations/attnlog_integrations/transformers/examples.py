@@ -59,5 +59,5 @@ def _seed() -> None:
     import torch
 
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 — collators draw from the global generator; it is restored
+    np.random.seed(0)
     torch.default_generator.manual_seed(0)  # not torch.manual_seed: that would reseed devices too

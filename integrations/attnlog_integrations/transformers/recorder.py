@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnlog.boundary import Boundary
-from attnlog.errors import InputError
 from attnlog_integrations.transformers.cost import input_lengths, said, step_cost
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.trainer_state import Moment
+
+from attnlog.boundary import Boundary
+from attnlog.errors import InputError
 
 logger = logging.getLogger("attnlog")
 
@@ -25,7 +27,7 @@ class Recorder:
         self._options = options
         self._inputs: Any = options.inputs
         self._told = False
-        self.recorded: set[int] = set()
+        self._said: dict[int, Moment] = {}  # what the run says of each step
         self.run = Run(
             directory,
             tracker=list(options.tracker),
@@ -37,13 +39,18 @@ class Recorder:
         )
 
     @property
+    def last(self) -> int:
+        """The last step that was recorded, or 0."""
+        return max(self._said, default=0)
+
+    @property
     def directory(self) -> Path:
         """The run folder."""
         return Path(self.run.directory)
 
     def record(self, moment: Moment, model: Any, *, tokenizer: Any, dataloader: Any) -> None:
         """Capture and log, or add to the step what is new about it when it was recorded already."""
-        if moment.step in self.recorded:
+        if moment.step in self._said:
             self.amend(moment)
             return
         from attnlog.capture.api import capture
@@ -70,12 +77,20 @@ class Recorder:
             loss=moment.loss,
             metrics=dict(moment.metrics),
         )
-        self.recorded.add(moment.step)
+        self._said[moment.step] = moment
 
     def amend(self, moment: Moment) -> None:
         """Add a checkpoint or metrics to a step that was recorded."""
-        if moment.step in self.recorded and (moment.checkpoint is not None or moment.metrics):
-            self.run.amend(moment.step, checkpoint=moment.checkpoint, metrics=dict(moment.metrics))
+        known = self._said.get(moment.step)
+        if known is None:
+            return
+        checkpoint = moment.checkpoint if moment.checkpoint != known.checkpoint else None
+        metrics = {name: value for name, value in moment.metrics.items() if known.metrics.get(name) != value}
+        if checkpoint is not None or metrics:
+            self._said[moment.step] = replace(
+                known, checkpoint=moment.checkpoint or known.checkpoint, metrics={**known.metrics, **metrics}
+            )
+            self.run.amend(moment.step, checkpoint=checkpoint, metrics=metrics)
 
     def flush(self) -> None:
         """Write what waits and let it be delivered, within a bounded time; the run stays open."""
@@ -107,7 +122,7 @@ class Recorder:
             heads, cost = step_cost(
                 model, lengths, precision=options.precision, record=options.record, layers=options.layers, heads=options.heads
             )
-        except Exception:  # noqa: BLE001 — an unusual configuration; the estimate is a courtesy
+        except Exception:
             logger.info("attnlog records attention in %s", self.directory)
             return
         logger.info("attnlog records %s in %s", said(len(lengths), heads, cost), self.directory)

@@ -26,7 +26,8 @@ def axes_of(kind: str) -> tuple[str, str]:
 def to_codes(weights: Array, precision: str) -> Array:
     """Encode weights in [0, 1]: ``u8`` is round(255·√w), ``f16`` and ``f32`` are the weights themselves."""
     if precision == "u8":
-        return np.rint(np.sqrt(np.clip(weights, 0, 1, dtype=np.float32)) * 255).astype(np.uint8)
+        codes: Array = np.rint(np.sqrt(np.clip(weights, 0, 1, dtype=np.float32)) * 255).astype(np.uint8)
+        return codes
     return weights.astype(np.float16 if precision == "f16" else np.float32)
 
 
@@ -34,7 +35,7 @@ def to_weights(codes: Array) -> FloatArray:
     """Decode what `to_codes` made; the item type says which precision it was."""
     if codes.dtype == np.uint8:
         scaled = codes.astype(np.float32) / np.float32(255)
-        return scaled * scaled
+        return np.asarray(scaled * scaled, dtype=np.float32)
     return codes.astype(np.float32)
 
 

@@ -18,7 +18,7 @@ from attnlog.errors import ArgumentError
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from attnlog.delivery.tracker import Tracker
+    from attnlog.delivery.tracker import Entry, Tracker
     from attnlog.format.write import Assets
     from attnlog.record import Capture
     from attnlog.store.manifest import Commit
@@ -140,7 +140,8 @@ class Run:
         if not self._put(lambda: self._commit(capture, moment), waits=True):
             self.dropped += 1
             self.boundary.warn(
-                "keep up", f"attnlog dropped the capture of step {step}: writing is slower than logging. Log less often, or fewer layers or inputs."
+                "keep up",
+                f"attnlog dropped the capture of step {step}: writing is slower than logging. Log less often, or fewer layers or inputs.",
             )
 
     def amend(self, step: int, *, checkpoint: str | os.PathLike[str] | None = None, metrics: Mapping[str, float] | None = None) -> None:

@@ -27,10 +27,9 @@ import attnlog
 sys.path.insert(0, str(Path(__file__).parent))
 import demo_data
 
-INPUTS = [
+SENTENCES = [
     "The with statement is used to wrap the execution of a block with methods defined by a context manager.",
     "An object's type determines the operations that the object supports, and the object keeps its type as long as it lives.",
-    "red blue green yellow seven red blue green yellow seven red blue green yellow seven",
 ]
 
 
@@ -56,7 +55,7 @@ def model() -> LlamaForCausalLM:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("demo-runs"), help="folder of run folders")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--every", type=int, default=50, help="evaluate and log attention every so many steps")
     parser.add_argument("--name", default=time.strftime("induction-%Y%m%d-%H%M%S"))
     arguments = parser.parse_args()
@@ -77,11 +76,14 @@ def main() -> None:
 
     corpus = demo_data.text()
     tokenizer = demo_data.tokenizer(corpus)
+    inputs = [*SENTENCES, demo_data.repeated_text(tokenizer)]
     ids = tokenizer(corpus, verbose=False)["input_ids"]
     split = int(0.95 * len(ids))
     train = demo_data.Rows(ids[:split], arguments.steps * 32, seed=1)
     held_out = demo_data.Rows(ids[split:], 128, seed=2)
-    print(f"training a 3-layer decoder for {arguments.steps} steps on {len(corpus):,} characters of Python's own documentation …", flush=True)
+    print(
+        f"training a 3-layer decoder for {arguments.steps} steps on {len(corpus):,} characters of Python's own documentation …", flush=True
+    )
 
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name):
@@ -108,7 +110,11 @@ def main() -> None:
             train_dataset=train,
             eval_dataset=held_out,
             processing_class=tokenizer,
-            callbacks=[attnlog.AttentionCallback(INPUTS, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values"))],
+            callbacks=[
+                attnlog.AttentionCallback(
+                    inputs, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values")
+                )
+            ],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.add_callback(_Progress(arguments.steps))
@@ -117,7 +123,10 @@ def main() -> None:
     saved = attnlog.open(run)
     print(f"trained in {time.monotonic() - started:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
     print(_found(saved))
-    print(f"look at it: .venv/bin/attnlog view {run}    (or in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database})", flush=True)
+    print(
+        f"look at it: .venv/bin/attnlog view {run}    (or in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database})",
+        flush=True,
+    )
 
 
 class _Progress(transformers.TrainerCallback):
@@ -135,13 +144,14 @@ def _found(saved: attnlog.SavedRun) -> str:
     scores: dict[tuple[int, int], list[float]] = {}
     for step in saved.steps:
         for layer in saved.read(step).layers:
-            if layer.input == len(INPUTS) - 1:
+            if layer.input == len(SENTENCES):
                 for head, score in zip(layer.heads, layer.metrics["induction"], strict=True):
                     scores.setdefault((layer.layer, head), []).append(float(score))
     (layer, head), best = max(scores.items(), key=lambda item: item[1][-1])
     jump = max(range(1, len(best)), key=lambda n: best[n] - best[n - 1])
     return (
-        f"strongest induction head: layer {layer} head {head}, score {best[0]:.2f} at step {saved.steps[0]} and {best[-1]:.2f} at step {saved.steps[-1]}; "
+        f"strongest induction head: layer {layer} head {head}, "
+        f"score {best[0]:.2f} at step {saved.steps[0]} and {best[-1]:.2f} at step {saved.steps[-1]}; "
         f"it rose most between steps {saved.steps[jump - 1]} and {saved.steps[jump]}"
     )
 

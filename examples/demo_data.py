@@ -25,15 +25,24 @@ def tokenizer(corpus: str) -> PreTrainedTokenizerFast:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator([corpus], trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, special_tokens=["<pad>"], show_progress=False))
+    bpe.train_from_iterator(
+        [corpus], trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, special_tokens=["<pad>"], show_progress=False)
+    )
     return PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>")
 
 
-def repeated(choose: random.Random, pool: list[int] | None = None) -> list[int]:
+def repeated(choose: random.Random) -> list[int]:
     """One segment of 8 to 32 random tokens, again and again until the row is full: only looking back predicts it."""
     size = choose.randint(8, 32)
-    segment = [choose.choice(pool) if pool else choose.randrange(1, VOCABULARY) for _ in range(size)]
+    segment = [choose.randrange(1, VOCABULARY) for _ in range(size)]
     return (segment * (LENGTH // size + 1))[:LENGTH]
+
+
+def repeated_text(made: PreTrainedTokenizerFast, *, size: int = 12, times: int = 3, seed: int = 3) -> str:
+    """Write a repeated sequence as text: random tokens that begin a word, so that the tokenizer gives just them back."""
+    words = sorted(word[1:] for word in made.get_vocab() if word.startswith("Ġ") and word[1:].isalpha())
+    chosen = random.Random(seed).sample(words, size)
+    return " " + " ".join(chosen * times)
 
 
 class Rows(torch.utils.data.Dataset):

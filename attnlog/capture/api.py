@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
 from attnlog.capture.inputs import Inputs, batches, prepare
-from attnlog.capture.kinds import unwrapped
 from attnlog.capture.interface import interface_tap
+from attnlog.capture.kinds import unwrapped
 from attnlog.capture.preserve import preserved
 from attnlog.capture.recorder import Recorder, Wanted
 from attnlog.errors import ArgumentError, LayerError, ModelError, NoAttentionError
@@ -58,7 +58,9 @@ def capture(
     """
     model = unwrapped(model)
     if not hasattr(model, "config"):
-        raise ModelError(f"{type(model).__name__} is not a transformers model (it has no config): use attnlog.from_tensors for your own modules")
+        raise ModelError(
+            f"{type(model).__name__} is not a transformers model (it has no config): use attnlog.from_tensors for your own modules"
+        )
     records = (record,) if isinstance(record, str) else tuple(record)
     if not records or set(records) - set(RECORDS):
         raise ArgumentError(f"record is {records!r}; it takes any of {', '.join(RECORDS)}")
@@ -127,7 +129,10 @@ def _numbers(given: Iterable[int] | None, what: str) -> frozenset[int] | None:
 def _check_layers(model: Any, wanted: Wanted) -> None:
     """Refuse before any work what the model's configuration rules out."""
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    depths = [getattr(config, name, None) for name in ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")]
+    depths = [
+        getattr(config, name, None)
+        for name in ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
+    ]
     counts = {"layers": [n for n in depths if isinstance(n, int)], "heads": []}
     for name in ("num_attention_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads"):
         if isinstance(getattr(config, name, None), int):
@@ -147,5 +152,3 @@ def _none_seen(model: torch.nn.Module) -> str:
         f"the attention of {type(model).__name__} ({names[0]}) does not go through transformers' AttentionInterface, so it cannot be "
         "seen yet: load it with attn_implementation='eager', run it with output_attentions=True and pass the result to attnlog.from_tensors"
     )
-
-

@@ -46,8 +46,9 @@ def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_token
         InputError: nothing was given, texts came without a tokenizer, or an input cannot be read; the message names it.
     """
     encoder_decoder = bool(getattr(model.config, "is_encoder_decoder", False))
-    if isinstance(inputs, Mapping) or (hasattr(inputs, "keys") and hasattr(inputs, "__getitem__")):
-        rows = _rows(model, dict(inputs), tokenizer, encoder_decoder)
+    given: Any = inputs
+    if isinstance(given, Mapping) or hasattr(given, "keys"):  # a BatchEncoding is a mapping by its methods only
+        rows = _rows(model, dict(given), tokenizer, encoder_decoder)
     else:
         rows = [_text(model, text, number, tokenizer, max_tokens, encoder_decoder) for number, text in enumerate(_texts(inputs))]
     limit = _limit(model)
@@ -182,7 +183,9 @@ def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bo
     tensors.pop("labels", None)
     ids = tensors.get("input_ids")
     if ids is None:
-        raise InputError(f"the inputs have {', '.join(map(repr, given))} but no 'input_ids': only text models can be given as ready-made inputs")
+        raise InputError(
+            f"the inputs have {', '.join(map(repr, given))} but no 'input_ids': only text models can be given as ready-made inputs"
+        )
     if ids.ndim == 1:
         tensors = {name: tensor[None] for name, tensor in tensors.items()}
         ids = tensors["input_ids"]
@@ -258,13 +261,13 @@ def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[s
         if name in accepted or anything:
             parts = [row.tensors[name] for row in rows]
             fill = pad if name.endswith("input_ids") else 0
-            tensors[name] = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=fill) if parts[0].ndim else torch.stack(parts)
+            tensors[name] = (
+                torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=fill) if parts[0].ndim else torch.stack(parts)
+            )
     for side, axes in (("", ("self", "encoder")), ("decoder_", ("decoder",))):
         lengths = [len(row.record.axes[axis].tokens) for row in rows for axis in axes if axis in row.record.axes]
         if lengths and (f"{side}attention_mask" in accepted or anything):
             tensors[f"{side}attention_mask"] = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
-    positions = tuple(
-        {axis: torch.arange(len(found.tokens), device=device) for axis, found in row.record.axes.items()} for row in rows
-    )
+    positions = tuple({axis: torch.arange(len(found.tokens), device=device) for axis, found in row.record.axes.items()} for row in rows)
     moved = {name: tensor.to(device) for name, tensor in tensors.items()}
     return Batch(numbers, tuple(row.record for row in rows), moved, positions)

@@ -95,8 +95,8 @@ def _install() -> None:
         if _users == 0:
             get_interface, get_item = AttentionInterface.get_interface, AttentionInterface.__getitem__
             _original = get_interface, get_item
-            AttentionInterface.get_interface = lambda self, *a, **k: _wrapped(get_interface(self, *a, **k))  # type: ignore[method-assign]
-            AttentionInterface.__getitem__ = lambda self, key: _wrapped(get_item(self, key))  # type: ignore[method-assign]
+            AttentionInterface.get_interface = lambda self, *a, **k: _wrapped(get_interface(self, *a, **k))
+            AttentionInterface.__getitem__ = lambda self, key: _wrapped(get_item(self, key))
         _users += 1
 
 
@@ -107,20 +107,21 @@ def _remove() -> None:
     with _lock:
         _users -= 1
         if _users == 0 and _original is not None:
-            AttentionInterface.get_interface = _original[0]  # type: ignore[method-assign]
+            AttentionInterface.get_interface = _original[0]
             if "__getitem__" in AttentionInterface.__dict__:
                 del AttentionInterface.__getitem__  # it was inherited
             _original = None
 
 
-def _wrapped(function: Any) -> Any:
+def _wrapped(found: Any) -> Any:
     """Wrap an attention function for this thread's tap; other threads get it as it is."""
+    function: Callable[..., Any] = found
     seen = getattr(_active, "seen", None)
     if seen is None or not callable(function) or hasattr(function, "_attnlog"):
         return function
 
     def attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any = None, *rest: Any, **keywords: Any) -> Any:
-        result = function(module, query, key, value, attention_mask, *rest, **keywords)
+        result: Any = function(module, query, key, value, attention_mask, *rest, **keywords)
         if not rest and all(isinstance(t, torch.Tensor) for t in (query, key, value)):
             output, weights = result[0], result[1] if len(result) > 1 else None
             call = Call(

@@ -14,10 +14,9 @@ _TOWER = re.compile(r"(vision|visual|image|audio|speech)", re.IGNORECASE)
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """Return the model under wrappers of torch.compile and data-parallel training."""
     while True:
-        inner = getattr(model, "_orig_mod", None) or (
-            model.module if type(model).__name__ in ("DistributedDataParallel", "DataParallel") else None
-        )
-        if inner is None:
+        wrapped = type(model).__name__ in ("DistributedDataParallel", "DataParallel")
+        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if wrapped else None)
+        if not isinstance(inner, torch.nn.Module):
             return model
         model = inner
 

@@ -101,7 +101,8 @@ class Recorder:
         if call.query.ndim != 4 or call.key.ndim != 4 or call.query.shape[0] != len(self._batch.numbers):
             return f"its queries have shape {tuple(call.query.shape)}, not [inputs, heads, tokens, width]"
         if (call.query.shape[2], call.key.shape[2]) != (widest[query_axis], widest[key_axis]):
-            return f"it runs over {call.query.shape[2]} × {call.key.shape[2]} positions, the tokens are {widest[query_axis]} × {widest[key_axis]}"
+            positions, tokens = call.query.shape[2], f"{widest[query_axis]} × {widest[key_axis]}"
+            return f"it runs over {positions} × {call.key.shape[2]} positions, the tokens are {tokens}"
         return None
 
     def _heads(self, call: Call, kind: str, layer: int) -> torch.Tensor:

@@ -37,8 +37,9 @@ def from_tensors(
         attentions: per layer an array or tensor ``[heads, queries, keys]`` or ``[inputs, heads, queries, keys]`` (what a model
             returns as ``attentions``); for several kinds a mapping ``{"encoder": …, "decoder": …, "cross": …}``.
         tokens: the tokens, or one list of tokens per input; for several axes a mapping ``{"encoder": …, "decoder": …}``.
-        queries, keys, values: likewise ``[heads or key groups, tokens, width]``; they need not have as many heads as each other
-            (grouped heads), but a whole multiple.
+        queries: likewise ``[heads, tokens, width]``.
+        keys: likewise ``[key groups, tokens, width]``; heads are a whole multiple of key groups.
+        values: as keys.
         scale: factor of q·kᵀ; default 1/√width.
         causal: whether keys after the query are masked; default: whether all their weights are 0.
         sentence_b_start: first token of the second text of a pair, as in BertViz.
@@ -51,14 +52,14 @@ def from_tensors(
     by_kind = attentions if isinstance(attentions, Mapping) else {"self": attentions}
     by_axis = tokens if isinstance(tokens, Mapping) else {axes_of(kind)[0]: tokens for kind in by_kind}
     if not by_kind or not all(len(layers) for layers in by_kind.values()):
-        raise InputError("attentions is empty: give one array per layer (models return it with output_attentions=True and attn_implementation='eager')")
+        raise InputError(
+            "attentions is empty: give one array per layer (models return it with output_attentions=True and attn_implementation='eager')"
+        )
     named = {axis: _per_input(lists) for axis, lists in by_axis.items()}
     count = {len(lists) for lists in named.values()}
     if len(count) != 1:
         raise InputError(f"tokens are of {sorted(count)} inputs on different axes; give as many lists on each")
-    axes = {
-        name: [_axis(one, special, sentence_b_start if name not in AXES else None) for one in lists] for name, lists in named.items()
-    }
+    axes = {name: [_axis(one, special, sentence_b_start if name not in AXES else None) for one in lists] for name, lists in named.items()}
     inputs = tuple(Input({name: axis[i] for name, axis in axes.items()}) for i in range(count.pop()))
     vectors = {"q": _kinds(queries, by_kind), "k": _kinds(keys, by_kind), "v": _kinds(values, by_kind)}
     layers = []
@@ -94,7 +95,9 @@ def _layer(
     if (rows, columns) != (len(query.tokens), len(key.tokens)):
         raise InputError(f"{where} has shape {rows} × {columns}, its tokens are {len(query.tokens)} × {len(key.tokens)}")
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum(-1).max() > 1 + _SUM:
-        raise InputError(f"{where} does not hold attention weights: they lie in 0 … 1 and a row sums to at most 1 (were they scores before the softmax?)")
+        raise InputError(
+            f"{where} does not hold attention weights: they lie in 0 … 1 and a row sums to at most 1 (were they scores before the softmax?)"
+        )
     aligned = query_axis == key_axis
     if causal is None:
         causal = bool(aligned and rows > 1 and not np.triu(weights, 1).any())
@@ -120,7 +123,8 @@ def _layer(
 
 def _vectors(given: Mapping[str, FloatArray | None], shape: tuple[int, int, int], scale: float | None, causal: bool, where: str) -> Vectors:
     q, k, v = given["q"], given["k"], given["v"]
-    assert q is not None and k is not None
+    assert q is not None
+    assert k is not None
     heads, rows, columns = shape
     fits = q.shape[:2] == (heads, rows) and k.shape[1] == columns and heads % len(k) == 0 and q.shape[2] == k.shape[2]
     if not fits or (v is not None and v.shape[:2] != k.shape[:2]):
@@ -141,7 +145,8 @@ def _layer_of(layers: Layers | None, layer: int, input: int) -> FloatArray | Non
     batch = _batch(layers[layer], f"vectors of layer {layer}")
     if input >= len(batch):
         raise InputError(f"vectors of layer {layer} hold {len(batch)} inputs, tokens are of more")
-    return batch[input]
+    found: FloatArray = batch[input]
+    return found
 
 
 def _batch(tensor: Any, what: str) -> FloatArray:

@@ -20,7 +20,7 @@ def pictures_of(weights: Array) -> NDArray[np.uint8]:
         pooled = np.maximum.reduceat(pooled, _starts(queries), axis=1)
     if keys > PICTURE:
         pooled = np.maximum.reduceat(pooled, _starts(keys), axis=2)
-    return pooled if pooled.dtype == np.uint8 else to_codes(pooled, "u8")
+    return np.asarray(pooled if pooled.dtype == np.uint8 else to_codes(pooled, "u8"), dtype=np.uint8)
 
 
 def _starts(tokens: int) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,9 @@ def read_inputs(data: bytes, name: str) -> tuple[Input, ...]:
         lists = {c: _tuple(row[c]) for c in ("tokens", "ids", "starts", "ends", "segments", "special", "generated", "labels")}
         for column, values in lists.items():
             if values is not None and len(values) != len(lists["tokens"]):
-                raise AssetSchemaError(f"{name}: {column} of input {row['input']} has {len(values)} items for {len(lists['tokens'])} tokens")
+                raise AssetSchemaError(
+                    f"{name}: {column} of input {row['input']} has {len(values)} items for {len(lists['tokens'])} tokens"
+                )
         axes.setdefault(row["input"], {})[row["axis"]] = Axis(text=row["text"], pair=row["pair"], cut=row["cut"], **lists)
     if sorted(axes) != list(range(len(axes))):
         raise AssetSchemaError(f"{name}: inputs are numbered {sorted(axes)}, expected 0 to {len(axes) - 1}")
@@ -169,4 +172,4 @@ def _lists(found: pa.Table, column: str, lengths: list[int], name: str) -> list[
     if np.diff(offsets).tolist() != lengths:
         raise AssetSchemaError(f"{name}: lists of column {column} are not as long as their shape says")
     flat = taken.values.to_numpy(zero_copy_only=False)
-    return [flat[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [flat[a:b] for a, b in pairwise(offsets)]

@@ -196,8 +196,8 @@ def _index_batch(layers: Sequence[Layer], places: dict[str, dict[int, Place]]) -
         for name in METRICS:
             columns[name] += _nulled(layer.metrics.get(name), count)
         for place in PLACES:
-            name, span = places[place].get(id(layer), (None, None))
-            columns[f"{place}_path"] += [name] * count
+            file, span = places[place].get(id(layer), (None, None))
+            columns[f"{place}_path"] += [file] * count
             columns[f"{place}_offset"] += [span.offset if span else None] * count
             columns[f"{place}_length"] += [span.length if span else None] * count
             columns[f"{place}_sha256"] += [span.sha256 if span else None] * count
@@ -209,4 +209,3 @@ def _nulled(values: Any, count: int) -> list[float | None]:
     if values is None:
         return [None] * count
     return [None if value != value else float(value) for value in values]
-

@@ -30,7 +30,12 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 
 logger = logging.getLogger("attnlog")
 
@@ -74,7 +79,8 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         names = ", ".join(html.escape(path.name) for path in runs.values())
         host = json.dumps({"host": "server", "base": ""})
         body = (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
             f"<title>attnlog: {names}</title><link rel='icon' href='data:,'></head><body>"
             f'<script type="application/json" id="attnlog-host">{host}</script><script src="studio.js"></script></body></html>'
         )

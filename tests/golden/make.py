@@ -38,7 +38,7 @@ def grouped(rng: Rng, tokens: int, layers: int, heads: int, groups: int, width: 
 
 
 def decoder(rng: Rng) -> list[Capture]:
-    text = "the cat sat on the mat and the cat sat on the hat".split()
+    text = ["the", "cat", "sat", "on", "the", "mat", "and", "the", "cat", "sat", "on", "the", "hat"]
     captures = []
     for _ in range(3):
         m = grouped(rng, len(text), 2, 4, 2, 8, causal=True)
@@ -47,7 +47,7 @@ def decoder(rng: Rng) -> list[Capture]:
 
 
 def pair(rng: Rng) -> list[Capture]:
-    a = "[CLS] he said <b> & 'hi' [SEP] she למה 你好 🙂 [SEP]".split()
+    a = ["[CLS]", "he", "said", "<b>", "&", "'hi'", "[SEP]", "she", "למה", "你好", "🙂", "[SEP]"]
     m = grouped(rng, len(a), 3, 3, 3, 4, causal=False)
     return [from_tensors(m["w"], a, queries=m["q"], keys=m["k"], sentence_b_start=7)]
 
@@ -55,9 +55,7 @@ def pair(rng: Rng) -> list[Capture]:
 def sequence_to_sequence(rng: Rng) -> list[Capture]:
     encoder, target = [f"▁e{i}" for i in range(40)], [f"▁d{i}" for i in range(6)]
     shapes = {"encoder": (40, 40, 1), "decoder": (6, 6, 2), "cross": (6, 40, 2)}
-    weights = {
-        kind: [softmax(2 * rng.normal(size=(2, q, k))).astype("f4") for _ in range(depth)] for kind, (q, k, depth) in shapes.items()
-    }
+    weights = {kind: [softmax(2 * rng.normal(size=(2, q, k))).astype("f4") for _ in range(depth)] for kind, (q, k, depth) in shapes.items()}
     capture = from_tensors(weights, {"encoder": encoder, "decoder": target})
     said = Missing("cross", None, "queries and keys", "only weights were given")
     return [Capture(capture.inputs, capture.layers, (said,), capture.model, capture.config)]
@@ -105,12 +103,18 @@ def main() -> None:
             continue
         rng = np.random.default_rng(7)
         clock = (1_795_260_600.0 + n for n in count())
-        with mock.patch("attnlog.store.folder.new_writer_id", lambda: "golden-1"), mock.patch("time.time", lambda c=clock: next(c)):
+        with mock.patch("attnlog.store.folder.new_writer_id", return_value="golden-1"), mock.patch("time.time", lambda c=clock: next(c)):
             writer = Writer(directory, {"run": f"golden {name}", "model": {"name": name, "class": "numpy"}, "config": {}, "versions": {}})
             for n, capture in enumerate(make(rng)):
                 assets = write_assets(capture, precision=precision)
                 writer.commit(
-                    assets, step=100 * n, epoch=n / 2, loss=3.0 - n, metrics={"eval_loss": 2.5 - n}, precision=precision, missing=capture.missing
+                    assets,
+                    step=100 * n,
+                    epoch=n / 2,
+                    loss=3.0 - n,
+                    metrics={"eval_loss": 2.5 - n},
+                    precision=precision,
+                    missing=capture.missing,
                 )
             writer.update(0, checkpoint="out/checkpoint-0", metrics={"eval_accuracy": 0.5})
         (directory / "expected.json").write_text(json.dumps(expected(directory)) + "\n")

@@ -1,0 +1,173 @@
+"""Texts, pairs and ready-made batches become inputs; bad ones are refused by name before any work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import attnlog
+from attnlog.errors import ArgumentError, InputError, LayerError, ModelError, NoAttentionError
+from tests.conftest import build
+
+
+def test_a_text_keeps_its_tokens_and_where_they_came_from(tokenizer):
+    capture = attnlog.capture(build("bert"), ["the cat sat"], tokenizer=tokenizer)
+    axis = capture.inputs[0].axes["self"]
+    assert capture.inputs[0].tokens() == ("[CLS]", "the", "cat", "sat", "[SEP]")
+    assert axis.text == "the cat sat"
+    assert (axis.starts, axis.ends) == ((0, 0, 4, 8, 0), (0, 3, 7, 11, 0))
+    assert axis.special == (True, False, False, False, True)
+    assert axis.segments is None
+
+
+def test_a_pair_knows_which_text_each_token_belongs_to(tokenizer):
+    capture = attnlog.capture(build("bert"), [("the cat", "the dog")], tokenizer=tokenizer)
+    axis = capture.inputs[0].axes["self"]
+    assert axis.tokens == ("[CLS]", "the", "cat", "[SEP]", "the", "dog", "[SEP]")
+    assert axis.segments == (0, 0, 0, 0, 1, 1, 1)
+    assert axis.pair == "the dog"
+
+
+def test_a_single_pair_is_one_input(tokenizer):
+    assert len(attnlog.capture(build("bert"), ("the cat", "the dog"), tokenizer=tokenizer).inputs) == 1
+
+
+def test_inputs_of_different_lengths_are_recorded_as_if_each_were_alone(tokenizer):
+    model = build("bert")
+    texts = ["the cat sat on the mat", "the dog", "the cat saw the dog while he sat", "he was tired of the cat on the mat"]
+    together = attnlog.capture(model, texts, tokenizer=tokenizer)
+    for number, text in enumerate(texts):
+        alone = attnlog.capture(model, text, tokenizer=tokenizer)
+        assert together.inputs[number].tokens() == alone.inputs[0].tokens()
+        for layer in range(2):
+            np.testing.assert_allclose(together.weights("self", layer, number), alone.weights("self", layer), atol=1e-6)
+
+
+def test_a_model_without_a_pad_token_takes_several_lengths(plain_tokenizer):
+    import copy
+
+    unpadded = copy.deepcopy(plain_tokenizer)
+    unpadded.pad_token = None
+    capture = attnlog.capture(build("gpt2"), ["the cat", "the cat sat on"], tokenizer=unpadded)
+    assert [len(one.tokens()) for one in capture.inputs] == [2, 4]
+
+
+def test_a_long_text_is_cut_and_says_so(tokenizer):
+    capture = attnlog.capture(build("bert"), ["the cat sat on the mat"], tokenizer=tokenizer, max_tokens=5)
+    assert len(capture.inputs[0].tokens()) == 5
+    assert capture.inputs[0].axes["self"].cut == 3
+
+
+def test_padding_of_a_ready_made_batch_is_cropped(tokenizer):
+    given = tokenizer(["the cat sat on the mat", "the dog"], padding=True, return_tensors="pt")
+    capture = attnlog.capture(build("bert"), given, tokenizer=tokenizer)
+    assert capture.inputs[1].tokens() == ("[CLS]", "the", "dog", "[SEP]")
+    assert capture.weights("self", 0, input=1).shape == (4, 4, 4)
+
+
+def test_without_a_tokenizer_tokens_are_ids():
+    capture = attnlog.capture(build("gpt2"), {"input_ids": torch.tensor([[5, 6, 7]])})
+    assert capture.inputs[0].tokens() == ("5", "6", "7")
+
+
+def test_encoder_decoder_takes_source_and_target(plain_tokenizer):
+    capture = attnlog.capture(build("t5"), [("the cat sat on the mat", "the dog sat")], tokenizer=plain_tokenizer)
+    assert capture.inputs[0].tokens("encoder") == ("the", "cat", "sat", "on", "the", "mat")
+    assert capture.inputs[0].tokens("decoder") == ("<pad>", "the", "dog")
+    assert capture.weights("cross", 2).shape == (4, 3, 6)
+    assert [sorted({layer.layer for layer in capture.layers if layer.kind == kind}) for kind in ("encoder", "decoder")] == [
+        [0, 1],
+        [0, 1, 2],
+    ]
+
+
+def test_labels_of_a_ready_made_batch_become_the_decoders_tokens(plain_tokenizer):
+    given = plain_tokenizer(["the cat sat"], return_tensors="pt")
+    given["labels"] = torch.tensor([[5, 6, -100]])
+    capture = attnlog.capture(build("bart"), given, tokenizer=plain_tokenizer)
+    assert len(capture.inputs[0].tokens("decoder")) == 3
+
+
+def test_no_inputs_are_refused(tokenizer):
+    with pytest.raises(InputError, match="at least one text"):
+        attnlog.capture(build("bert"), [], tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("bad", [[3], [("a", "b", "c")], [None], ["the cat", ""]])
+def test_what_is_no_text_is_refused_with_its_number(bad, tokenizer):
+    with pytest.raises(InputError, match=f"input {len(bad) - 1} is"):
+        attnlog.capture(build("bert"), bad, tokenizer=tokenizer)
+
+
+def test_texts_without_a_tokenizer_are_refused():
+    with pytest.raises(InputError, match="pass tokenizer="):
+        attnlog.capture(build("bert"), ["the cat"])
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(NoAttentionError, match="MambaForCausalLM has no attention"):
+        attnlog.capture(build("mamba"), {"input_ids": torch.tensor([[5, 6, 7]])})
+
+
+def test_a_model_off_the_interface_is_refused_with_the_way_round():
+    with pytest.raises(NoAttentionError, match="from_tensors"):
+        attnlog.capture(build("bloom"), {"input_ids": torch.tensor([[5, 6, 7]])})
+
+
+def test_what_is_no_transformers_model_is_refused():
+    with pytest.raises(ModelError, match="Linear"):
+        attnlog.capture(torch.nn.Linear(2, 2), {"input_ids": torch.tensor([[5]])})
+
+
+@pytest.mark.parametrize(("what", "number"), [("layers", 2), ("layers", -1), ("heads", 4)])
+def test_layers_and_heads_out_of_range_are_refused_with_those_there_are(what, number):
+    with pytest.raises(LayerError, match=f"{number}: this model has {what} 0 to"):
+        attnlog.capture(build("bert"), {"input_ids": torch.tensor([[5, 6]])}, **{what: [number]})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"record": "attentions"},
+        {"record": ()},
+        {"precision": "f8"},
+        {"layers": []},
+        {"layers": ["1"]},
+        {"batch_size": 0},
+        {"max_tokens": 1},
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused(bad):
+    with pytest.raises(ArgumentError):
+        attnlog.capture(build("bert"), {"input_ids": torch.tensor([[5, 6]])}, **bad)
+
+
+def test_inputs_longer_than_the_models_positions_are_refused():
+    with pytest.raises(InputError, match="301 tokens, the model takes at most 300"):
+        attnlog.capture(build("gpt2"), {"input_ids": torch.full((1, 301), 5)})
+
+
+@pytest.mark.parametrize("bad", [{"pixel_values": torch.ones(1, 3)}, {"input_ids": torch.ones(1, 2, 3)}, {"input_ids": torch.ones(0, 3)}])
+def test_batches_that_are_no_text_are_refused(bad):
+    with pytest.raises(InputError):
+        attnlog.capture(build("bert"), bad)
+
+
+def test_a_batch_row_that_is_all_padding_is_refused():
+    with pytest.raises(InputError, match="row 1"):
+        attnlog.capture(
+            build("bert"), {"input_ids": torch.ones(2, 3, dtype=torch.long), "attention_mask": torch.tensor([[1, 1, 1], [0, 0, 0]])}
+        )
+
+
+def test_asking_a_capture_for_what_it_has_not_says_what_it_has(tokenizer):
+    capture = attnlog.capture(build("bert"), ["the cat"], tokenizer=tokenizer, layers=[1], record="attention")
+    with pytest.raises(LookupError, match="layers 1 were"):
+        capture.weights("self", 0)
+    with pytest.raises(LookupError, match="recorded: self"):
+        capture.weights("cross", 0)
+    with pytest.raises(LookupError, match="not recorded"):
+        capture.vectors("q", "self", 1)
+    with pytest.raises(LookupError, match="has no axis 'decoder'"):
+        capture.inputs[0].tokens("decoder")

@@ -27,7 +27,7 @@ export interface CometPanel {
 }
 
 export interface Studio {
-  mount(element: HTMLElement, source: Source, options?: Record<string, unknown>): unknown;
+  mount(element: HTMLElement, source: Source, options?: { fill?: boolean; state?: string }): { state(): string };
 }
 
 type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
@@ -227,17 +227,14 @@ export function whyNotArrow(bytes: Uint8Array, size: number | undefined): string
   return null;
 }
 
-/** Draws the studio in a panel; called again when the chosen experiments change. */
+let drawn: { state(): string } | null = null;
+
+/** Draws the studio in a panel; called again when the chosen experiments change, and then keeps what is shown. */
 export async function drawPanel(panel: CometPanel, experiments: readonly string[], studio: Studio): Promise<void> {
-  const source = new CometSource(panel.api, experiments);
-  let element = document.getElementById("attnlog");
-  if (!element) {
-    element = document.createElement("div");
-    element.id = "attnlog";
-    document.body.append(element);
-  }
-  element.replaceChildren();
-  studio.mount(element, source, { host: "comet", ...panel.options });
+  const element = document.getElementById("attnlog") ?? document.body.appendChild(document.createElement("div"));
+  element.id = "attnlog";
+  const state = drawn?.state() ?? "";
+  drawn = studio.mount(element, new CometSource(panel.api, experiments), { fill: true, state });
 }
 
 function pathOf(asset: CometAsset): string | null {

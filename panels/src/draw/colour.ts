@@ -26,12 +26,12 @@ export function layerColour(n: number, count: number, dark: boolean): Rgb {
 
 const HEADS_LIGHT = [
   "#3d63cc",
-  "#c96a00",
-  "#1f8a55",
+  "#b35c00",
+  "#1a7c4b",
   "#c8338f",
   "#7d4fc4",
-  "#008894",
-  "#946f00",
+  "#00788a",
+  "#866400",
   "#bd3a2d",
   "#5b7a16",
   "#756046",

@@ -3,6 +3,8 @@ import type { Rgb } from "./colour";
 
 /** How fast coverage turns opaque: a weight of 1 is drawn at 1 − e^−GAIN. */
 const GAIN = 2.4;
+/** Mean coverage from which a picture is exposed less. */
+const CROWDED = 0.16;
 
 /** Where a line stands between its ends, for each column: flat at both ends, so that lines leave their token level. */
 export function easing(width: number): Float32Array {
@@ -71,9 +73,20 @@ export class Splat {
     }
   }
 
-  /** The picture: mean colour of what covers a pixel, opacity tone-mapped. */
+  /** How much covers a pixel on average. */
+  private density(): number {
+    let total = 0;
+    for (let at = 3; at < this.sum.length; at += 4) total += this.sum[at]!;
+    return total / Math.max(1, this.sum.length / 4);
+  }
+
+  /**
+   * The picture: mean colour of what covers a pixel, opacity tone-mapped. A crowded picture is exposed less, so that
+   * strong lines still stand out of the field of weak ones.
+   */
   pixels(): Uint8ClampedArray<ArrayBuffer> {
     const { sum } = this;
+    const gain = GAIN * Math.max(0.22, Math.min(1, CROWDED / this.density()) ** 0.75);
     const out = new Uint8ClampedArray(sum.length);
     for (let at = 0; at < sum.length; at += 4) {
       const a = sum[at + 3]!;
@@ -81,13 +94,8 @@ export class Splat {
       out[at] = sum[at]! / a;
       out[at + 1] = sum[at + 1]! / a;
       out[at + 2] = sum[at + 2]! / a;
-      out[at + 3] = 255 * opacity(a);
+      out[at + 3] = 255 * (1 - Math.exp(-gain * a));
     }
     return out;
   }
-}
-
-/** Coverage to opacity. */
-export function opacity(coverage: number): number {
-  return 1 - Math.exp(-GAIN * coverage);
 }

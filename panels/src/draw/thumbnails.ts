@@ -1,7 +1,7 @@
 // Thumbnails of heads from their small pictures, as lines or as heat, into one buffer for all.
 import { ROOT_TABLE } from "../decode/half";
 import type { Rgb } from "./colour";
-import { opacity, Splat } from "./splat";
+import { Splat } from "./splat";
 
 export type Style = "lines" | "heat";
 
@@ -47,11 +47,12 @@ function heat({ rows, columns, codes }: Picture, size: number, colour: Rgb): Uin
   for (let y = 0, at = 0; y < size; y++) {
     const row = Math.min(rows - 1, Math.floor((y * rows) / size)) * columns;
     for (let x = 0; x < size; x++, at += 4) {
-      const weight = ROOT_TABLE[codes[row + Math.min(columns - 1, Math.floor((x * columns) / size))]!]!;
+      // The square root of the weight: what is weak but patterned stays visible.
+      const root = codes[row + Math.min(columns - 1, Math.floor((x * columns) / size))]! / 255;
       out[at] = colour[0];
       out[at + 1] = colour[1];
       out[at + 2] = colour[2];
-      out[at + 3] = 255 * opacity(weight);
+      out[at + 3] = 255 * Math.min(1, 1.15 * root ** 1.3);
     }
   }
   return out;

@@ -4,7 +4,7 @@ import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
 import { axisOf, keyAxis, kindsOf, queryAxis, type Scene } from "../session/scene";
 import type { Session } from "../session/session";
 import { fillSelect, h, short } from "./dom";
-import { isByteLevel, plain } from "./tokens";
+import { plain, spoken } from "./tokens";
 
 /** Milliseconds a dragged step slider waits before data are fetched. */
 const SETTLE = 70;
@@ -173,7 +173,6 @@ export function inputName(scene: Scene, number: number, longest = 46): string {
   const record = scene.inputs.find((one) => one.input === number);
   const axis = record?.axes.find((one) => one.axis === "encoder") ?? record?.axes[0];
   if (!axis) return `input ${number}`;
-  const byteLevel = isByteLevel(axis.tokens);
-  const text = axis.text ? [axis.text, axis.pair].filter(Boolean).join(" | ") : axis.tokens.slice(0, 60).join(" ");
-  return `${number}: ${plain(text.replace(/\s+/g, "\u2003"), byteLevel && !axis.text, longest).replaceAll("\u2003", " ")}`;
+  const text = axis.text ? [axis.text, axis.pair].filter(Boolean).join(" | ") : spoken(axis.tokens.slice(0, 200));
+  return `${number}: ${plain(text.trim().replace(/\s+/g, "\u2003"), false, longest).replaceAll("\u2003", " ")}`;
 }

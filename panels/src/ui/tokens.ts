@@ -111,3 +111,10 @@ export function tokenTitle(token: string, position: number, id: number | undefin
   const visible = plain(token, false, LONGEST_TITLE);
   return `${visible}\nposition ${position}${id === undefined ? "" : `, id ${id}`}`;
 }
+
+/** Tokens as the text they came from, as far as their marks tell. */
+export function spoken(tokens: readonly string[]): string {
+  if (isByteLevel(tokens)) return tokens.map(fromByteLevel).join("");
+  if (tokens.some((token) => token.startsWith("▁"))) return tokens.join("").replaceAll("▁", " ");
+  return tokens.join(" ").replaceAll(" ##", "");
+}

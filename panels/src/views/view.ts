@@ -43,7 +43,7 @@ export class Frame {
     this.root = h(
       "section",
       { class: `view view-${name}`, "data-view": name, "aria-label": label },
-      h("header", { class: "view-head" }, this.title, this.tools),
+      h("header", { class: "panel-bar" }, this.title, this.tools),
       this.body,
     );
   }

@@ -183,6 +183,7 @@ class HeadView implements View {
     const columnKey = `${scene.commit.inputs.path} ${state.input} ${state.kind} ${state.pair} ${queries} ${keys}`;
     if (columnKey === this.columnKey) return;
     this.columnKey = columnKey;
+    const narrow = this.root.closest("[data-small]") !== null;
     this.hover = null;
     for (const [column, axis, shown, texts] of [
       [this.left, left, kept.queries, tokens.query],
@@ -196,7 +197,7 @@ class HeadView implements View {
         generated: axis?.generated ?? null,
         byteLevel,
       });
-      column.root.style.width = `${columnWidth(shown, texts, byteLevel)}px`;
+      column.root.style.width = `${columnWidth(shown, texts, byteLevel, narrow ? 36 : 84)}px`;
     }
     this.scroller.scrollTop = 0;
     const said = [cutWords(left?.cut ?? 0, "query"), left === right ? "" : cutWords(right?.cut ?? 0, "key")];
@@ -305,14 +306,14 @@ function absent(error: NotRecordedError, step: number | null): NotRecordedError 
 let ruler: CanvasRenderingContext2D | null = null;
 
 /** Room for the longest token, within bounds, and for a value beside it. */
-function columnWidth(shown: number[], tokens: string[], byteLevel: boolean): number {
+function columnWidth(shown: number[], tokens: string[], byteLevel: boolean, beside: number): number {
   ruler ??= document.createElement("canvas").getContext("2d");
   if (!ruler) return 140;
   ruler.font = "13px system-ui, sans-serif";
   let most = 0;
   for (const at of shown.slice(0, 2000))
     most = Math.max(most, ruler.measureText(plain(tokens[at]!, byteLevel, 24)).width);
-  return Math.round(Math.min(150, most) + 16 + 88);
+  return Math.round(Math.min(150, most) + 16 + beside);
 }
 
 export const headView: ViewType = {

@@ -29,6 +29,8 @@ export class Grid {
   private size = 24;
   private at: Place | null = null;
   private turn = 0;
+  /** How thumbnails are drawn now. */
+  style: Style = "lines";
 
   constructor(private readonly events: { point(place: Place | null): void; pick(place: Place): void }) {
     this.root = h(
@@ -90,7 +92,17 @@ export class Grid {
     element.style.width = element.style.height = `${this.size}px`;
   }
 
+  /** Boxes round the chosen heads; one round the row when all of a layer's are chosen. */
   mark(places: Place[]): void {
+    const first = places[0];
+    const layer = this.kind?.layers.find((one) => one.layer === first?.layer);
+    if (first && layer && places.length > 1 && places.length === layer.heads.length) {
+      const element = h("div", { class: "cell-box cell-chosen" });
+      this.box(element, { layer: layer.layer, head: layer.heads[0]! });
+      element.style.width = `${layer.heads.length * (this.size + GAP) - GAP}px`;
+      this.marks.replaceChildren(element);
+      return;
+    }
     this.marks.replaceChildren(
       ...places.map((place) => {
         const element = h("div", { class: "cell-box cell-chosen" });
@@ -106,7 +118,7 @@ export class Grid {
     table: PictureTable,
     input: number,
     room: { width: number; height: number },
-    style: Style,
+    wanted: Style | null,
     dark: boolean,
   ): Promise<boolean> {
     const turn = ++this.turn;
@@ -115,6 +127,10 @@ export class Grid {
     const { columns } = this;
     const wide = Math.floor((room.width - LABEL) / Math.max(1, columns.length)) - GAP;
     this.size = Math.max(SIZE.least, Math.min(SIZE.most, wide));
+    const cells = Math.max(1, ...table.rows);
+    // Lines closer than a pixel and a half only make a flat patch; heat still shows their pattern.
+    const style = wanted ?? (this.size * pixelRatio() >= cells * 1.5 ? "lines" : "heat");
+    this.style = style;
     const width = columns.length * (this.size + GAP);
     const height = kind.layers.length * (this.size + GAP);
     const ratio = pixelRatio();

@@ -19,33 +19,34 @@ class ModelView implements View {
   private readonly stand = h("div");
   private readonly scroll = h("div", { class: "grid-scroll" });
   private readonly observer: ResizeObserver;
-  private style: Style = "lines";
+  /** Null: whichever shows more at this size. */
+  private style: Style | null = null;
   private shown: Shown | null = null;
   private table: PictureTable | null = null;
   private loaded = "";
   private drawn = "";
   private width = 0;
+  private readonly toggle: HTMLElement;
   private turn = 0;
 
   constructor(private readonly session: Session) {
     this.root = this.frame.root;
     this.grid = new Grid({ point: (place) => this.tell(place), pick: (place) => this.pick(place) });
     this.scroll.append(this.grid.root);
-    const style = h(
+    this.toggle = h(
       "button",
       {
         class: "btn",
         type: "button",
         title: "thumbnails as lines or as heat",
         onclick: () => {
-          this.style = this.style === "lines" ? "heat" : "lines";
-          style.textContent = this.style === "lines" ? "heat" : "lines";
+          this.style = this.grid.style === "lines" ? "heat" : "lines";
           void this.render();
         },
       },
       "heat",
     );
-    this.frame.tools.append(style);
+    this.frame.tools.append(this.toggle);
     this.observer = new ResizeObserver(() => {
       if (this.frame.body.clientWidth !== this.width && this.table) void this.render();
     });
@@ -136,6 +137,7 @@ class ModelView implements View {
       const room = { width: body.clientWidth - 26, height: body.clientHeight };
       if (!(await this.grid.draw(kind, this.table, state.input, room, this.style, dark))) return;
       if (key !== this.drawn) return;
+      this.toggle.textContent = this.grid.style === "lines" ? "heat" : "lines";
     }
     const heads = chosen.length > 0 ? chosen : chosenHeads(state, scene);
     this.grid.mark(heads.map((head) => ({ layer: state.layer, head })));

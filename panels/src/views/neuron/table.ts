@@ -97,7 +97,7 @@ export class NeuronTable {
       ),
       h("span"),
       h("span"),
-      h("span", { class: "num" }, masked ? "–" : qk[j]!.toFixed(1).replace("-", "−")),
+      h("span", { class: "num" }, masked ? "–" : one(qk[j]!)),
       bias ? h("span", { class: "num" }, masked ? "–" : short(bias[j]!)) : null,
       h(
         "span",
@@ -122,7 +122,7 @@ export class NeuronTable {
     const height = Math.min(total, Math.max(100, scroller.clientHeight));
     const top = Math.max(0, Math.min(scroller.scrollTop, total - height));
     this.canvas.style.top = `${top}px`;
-    this.canvas.style.left = `${left - this.heads.offsetLeft}px`;
+    this.canvas.style.left = `${left}px`;
     const { context, ratio } = prepare(this.canvas, qkLeft + qkWidth, height);
     const { query, keys } = data;
     const first = Math.max(0, Math.floor(top / ROW));
@@ -172,4 +172,12 @@ export class NeuronTable {
     const value = (inK ? data.keys.values : this.product)[j * width + d]!;
     this.canvas.title = `${plain(data.keyNames[j] ?? "", data.byteLevel)}, ${inK ? "k" : "q × k"} component ${d}: ${value.toPrecision(3)}`;
   }
+}
+
+/** One digit after the point, and no negative nought. */
+function one(value: number): string {
+  return value
+    .toFixed(1)
+    .replace(/^-0\.0$/, "0.0")
+    .replace("-", "−");
 }

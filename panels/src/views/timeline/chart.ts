@@ -4,7 +4,7 @@ import { nice, ticks, tickText } from "../../draw/axis";
 import { s } from "../../ui/dom";
 import type { Series } from "./series";
 
-const EDGE = { left: 44, right: 48, top: 14, bottom: 30 };
+const EDGE = { left: 44, right: 48, top: 24, bottom: 30 };
 
 export interface ChartData {
   steps: number[];
@@ -101,14 +101,14 @@ export class Chart {
       (value: number) =>
         bottom - ((value - from) / (to - from)) * (bottom - EDGE.top);
     if (data.loss && data.loss.values.length > 0) {
-      const lossRange = nice(Math.min(...data.loss.values), Math.max(...data.loss.values), 3);
+      const lossRange = nice(Math.min(...data.loss.values), Math.max(...data.loss.values), 4);
       parts.push(this.line(data.loss.steps, data.loss.values, scale(lossRange), "chart-loss", ""));
       const y = scale(lossRange);
-      for (const tick of ticks(...lossRange, 3)) {
+      for (const tick of ticks(...lossRange, 4)) {
         parts.push(s("text", { x: width - EDGE.right + 8, y: y(tick) + 3.5, class: "chart-tick" }, tickText(tick)));
       }
       const name = data.loss.name;
-      parts.push(s("text", { x: width - 4, y: 9, class: "chart-label", "text-anchor": "end" }, `${name} (dashed)`));
+      parts.push(s("text", { x: width - 10, y: 13, class: "chart-label", "text-anchor": "end" }, `${name} (dashed)`));
     }
     const y = scale(range);
     for (const one of data.series) {
@@ -153,7 +153,7 @@ export class Chart {
       );
     }
     parts.push(
-      s("text", { x: 4, y: 9, class: "chart-label" }, data.label),
+      s("text", { x: 10, y: 13, class: "chart-label" }, data.label),
       s("text", { x: width / 2, y: height - 3, class: "chart-label", "text-anchor": "middle" }, "step"),
     );
     return parts;

@@ -137,6 +137,13 @@ class TimelineView implements View {
         ),
       ...(many ? [`+${heads.length - 6}`] : []),
     );
+    this.root.classList.toggle("is-short", commits.length < 2);
+    if (commits.length < 2) {
+      const more = session.source.poll ? "The timeline begins with the second." : "";
+      body.replaceChildren(words(`Step ${state.step} is the only one recorded in this run.`, more));
+      this.frame.ready(ready);
+      return;
+    }
     if (this.chart.root.parentElement !== body) body.replaceChildren(this.chart.root);
     const unit = UNITS[this.name];
     this.chart.draw(

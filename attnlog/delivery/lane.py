@@ -38,7 +38,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._failed: deque[Entry] = deque()  # tried in vain; tried again before the next manifest
         self._held: dict[str, Entry] = {}  # newest manifests, waiting for their period
-        self._refused: dict[str, Entry] = {}
+        self._refused: dict[str, str] = {}  # path → why
         self._delivered: set[str] = set()
         self._settled = -PERIOD  # when manifests were last delivered
         self._unseen = False  # something arrived since the last refresh
@@ -47,7 +47,7 @@ class Lane:
         self._last_error = ""
         self._where: str | None = None
         self._wake = threading.Condition()
-        self._finishing = self._abandoned = False
+        self._finishing = self._flushing = self._abandoned = False
         self._thread: threading.Thread | None = None
 
     # Called from the threads that write and train.
@@ -58,6 +58,17 @@ class Lane:
             self._queue.extend(entries)
             self._start()
             self._wake.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Deliver manifests now and wait, at most so long, until nothing is left; False when something is."""
+        with self._wake:
+            if self._thread is None or self._finishing or self._down is not None:
+                return not (self._queue or self._failed or self._held)
+            self._flushing = True
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: not self._flushing, seconds)
+            self._flushing = False
+            return not (self._queue or self._failed or self._held)
 
     def finish(self) -> None:
         """Ask the lane to deliver what is left and to release the tracker."""
@@ -75,8 +86,9 @@ class Lane:
     def summary(self) -> str:
         """One line for the user: how much arrived, where, and what became of the rest."""
         with self._wake:
-            waiting = {e.path for e in (*self._queue, *self._failed, *self._held.values(), *self._refused.values())}
-        left = len(waiting)
+            waiting = {e.path for e in (*self._queue, *self._failed, *self._held.values())}
+        left = len(waiting | self._refused.keys())
+        reason = self._last_error or next(iter(self._refused.values()), "")
         count = len(self._delivered)
         done = f"{self.tracker.name}: {count} file{'' if count == 1 else 's'} delivered"
         if self._where:
@@ -84,7 +96,7 @@ class Lane:
         if not left and self._thread is not None and self._thread.is_alive():
             return f"{done}, still working when the time was over; everything is safe in {self.directory}"
         if left:
-            why = f" ({self._last_error})" if self._last_error else ", because the time was over"
+            why = f" ({reason})" if reason else ", because the time was over"
             return f"{done}, {left} left{why}; everything is safe in {self.directory}"
         return done
 
@@ -98,13 +110,20 @@ class Lane:
     def _work(self) -> None:
         while not self._abandoned:
             with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._finishing or self._due(), self._until_due())
+                self._wake.wait_for(
+                    lambda: self._queue or self._finishing or self._flushing or self._due(), self._until_due()
+                )
                 entry = self._queue.popleft() if self._queue else None
                 last = self._finishing and not self._queue
+                flushing = self._flushing and not self._queue
             if entry is not None:
                 self._take(entry)
-            if last or self._due():
+            if last or flushing or self._due():
                 self._settle()
+            if flushing or self._down is not None:
+                with self._wake:  # whoever flushes waits no longer: everything arrived, or the tracker is down
+                    self._flushing = False
+                    self._wake.notify_all()
             if self._down is None:
                 if last:
                     break
@@ -131,7 +150,7 @@ class Lane:
                 return
             else:
                 # Refused twice while others arrive. Its manifest goes without it: better one gap than nothing to see.
-                self._refused[entry.path] = self._failed.popleft()
+                self._refused[self._failed.popleft().path] = self._last_error
         for path, entry in list(self._held.items()):
             delivered = self._deliver(entry)
             self._settled = time.monotonic()
@@ -146,8 +165,7 @@ class Lane:
     def _deliver(self, entry: Entry) -> bool:
         """Put one file, in a few tries; a tracker that is down gets a single one."""
         if not (self.directory / entry.path).is_file():
-            self._refused[entry.path] = entry
-            self._last_error = f"{entry.path} is no longer in the run folder"
+            self._refused[entry.path] = f"{entry.path} is no longer in the run folder"
             return True  # nothing that another try or another tracker could change
         pauses = BACKOFF if self._down is None else ()
         for pause in (*pauses, None):

@@ -38,6 +38,18 @@ class Delivery:
         for lane in self._lanes:
             lane.offer(entries)
 
+    def flush(self, wait: float | None = None) -> bool:
+        """Deliver what was offered so far, manifests included, within a bounded time; the trackers stay open.
+
+        Args:
+            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+
+        Returns:
+            Whether everything arrived.
+        """
+        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
+        return all([lane.flush(max(0.0, end - time.monotonic())) for lane in self._lanes])
+
     def finish(self, wait: float | None = None) -> str:
         """Deliver what is left within a bounded time and release the trackers.
 

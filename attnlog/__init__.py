@@ -44,7 +44,7 @@ _PUBLIC: dict[str, tuple[str, str, str | None]] = {
     "view": ("attnlog.view.server", "view", None),
 }
 
-__all__ = [  # noqa: F822  (resolved by __getattr__)
+__all__ = [
     "AttentionCallback",
     "AttnlogError",
     "AttnlogWarning",

@@ -55,7 +55,7 @@ def model() -> LlamaForCausalLM:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("demo-runs"), help="folder of run folders")
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--every", type=int, default=50, help="evaluate and log attention every so many steps")
     parser.add_argument("--name", default=time.strftime("induction-%Y%m%d-%H%M%S"))
     arguments = parser.parse_args()

@@ -43,7 +43,7 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None) -> Asset:
+def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None, wide: bool = False) -> Asset:
     """Write one asset.
 
     Args:
@@ -51,8 +51,9 @@ def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision
         kind: kind of asset; says the columns.
         batches: for each record batch, column name → list of values or ready Arrow array.
         precision: of the weights, for `attention`.
+        wide: vectors in float32.
     """
-    columns = schema(kind, precision)
+    columns = schema(kind, precision, wide=wide)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=_LEVEL))
     ends, decoded, rows = [], 0, 0

@@ -89,14 +89,16 @@ VECTORS = [
 ]
 
 
-def schema(kind: str, precision: str | None = None) -> pa.Schema:
-    """Make the schema of an asset of this kind; `attention` needs the precision of its weights."""
+def schema(kind: str, precision: str | None = None, *, wide: bool = False) -> pa.Schema:
+    """Make the schema of an asset of this kind; `attention` needs the precision of its weights, `wide` vectors are float32."""
     columns = {"inputs": INPUTS, "index": INDEX, "pictures": PICTURES, "attention": ATTENTION, "vectors": VECTORS}[kind]
     metadata = {"attnlog.format": str(VERSION), "attnlog.kind": kind}
     if kind == "attention":
         assert precision is not None
         columns = [*columns, field("weights", items(CELLS[precision]))]
         metadata["attnlog.precision"] = precision
+    if kind == "vectors" and wide:
+        columns = [field("values", items(pa.float32())) if column.name == "values" else column for column in columns]
     if kind == "pictures":
         metadata["attnlog.precision"] = "u8"
     return pa.schema(columns, metadata=metadata)

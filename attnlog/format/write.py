@@ -70,7 +70,8 @@ def write_assets(capture: Capture, *, precision: str = "u8", complete: bool = Tr
             places["attention"].update({id(m): (asset.name, s) for m, s in zip(members, asset.batches, strict=True)})
         with_vectors = [layer for layer in coded if layer.vectors is not None]
         if with_vectors:
-            asset = encode("vectors.arrow", "vectors", (_vector_batch(layer) for layer in with_vectors))
+            wide = any(_overflows(layer) for layer in with_vectors)
+            asset = encode("vectors.arrow", "vectors", (_vector_batch(layer, wide=wide) for layer in with_vectors), wide=wide)
             assets.append(asset)
             places["vectors"].update({id(m): (asset.name, s) for m, s in zip(with_vectors, asset.batches, strict=True)})
     pictured = [layer for layer in coded if layer.weights is not None or layer.pictures is not None]
@@ -139,7 +140,14 @@ def _attention_batch(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _vector_batch(layer: Layer) -> dict[str, Any]:
+def _overflows(layer: Layer) -> bool:
+    """Whether a vector is too large for float16, which would make infinities of it."""
+    found = layer.vectors
+    parts = [] if found is None else [part for part in (found.q, found.k, found.v) if part is not None and part.size]
+    return any(float(np.abs(part).max()) > float(np.finfo(np.float16).max) for part in parts)
+
+
+def _vector_batch(layer: Layer, *, wide: bool) -> dict[str, Any]:
     vectors = layer.vectors
     assert vectors is not None
     groups = sorted(set(layer.groups))
@@ -149,6 +157,7 @@ def _vector_batch(layer: Layer) -> dict[str, Any]:
     roles = [role for role, heads, _ in parts for _ in heads]
     rows = [row for _, _, values in parts for row in values]
     only_q = [role == "q" for role in roles]
+    width, item = (np.float32, pa.float32()) if wide else (np.float16, pa.float16())
 
     def on_q(value: Any) -> list[Any]:
         return [value if q else None for q in only_q]
@@ -159,7 +168,7 @@ def _vector_batch(layer: Layer) -> dict[str, Any]:
         "role": roles,
         "tokens": [row.shape[0] for row in rows],
         "width": [row.shape[1] for row in rows],
-        "values": list_column([row.astype(np.float16, copy=False) for row in rows], pa.float16()),
+        "values": list_column([row.astype(width, copy=False) for row in rows], item),
         "scale": on_q(float(vectors.scale)),
         "softcap": on_q(vectors.softcap),
         "causal": on_q(vectors.causal),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -130,8 +131,6 @@ class SavedStep(Reading):
 
     def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
         """Return one layer; see `Reading.find`. Only its own bytes are read and verified."""
-        from dataclasses import replace
-
         number = self.selected if input is None else input
         rows = self._index.get((number, kind, layer, 0))
         if rows is None:
@@ -139,16 +138,19 @@ class SavedStep(Reading):
         key = (number, kind, layer, what)
         if key not in self._kept:
             found = read.layer_from_index(rows)
-            if what == "weights":
-                batch = self._batch(rows[0], "attention")
-                found = found if batch is None else replace(found, weights=read.weights_from(batch, found, self.commit.inputs.path))
-            elif what == "vectors":
-                batch = self._batch(rows[0], "vectors")
-                found = found if batch is None else replace(found, vectors=read.vectors_from(batch, found, "vectors"))
+            if what == "weights" and (batch := self._batch(rows[0], "attention")) is not None:
+                found = replace(found, weights=read.weights_from(batch, found, rows[0]["attention_path"]))
+            elif what == "vectors" and (batch := self._batch(rows[0], "vectors")) is not None:
+                found = replace(found, vectors=read.vectors_from(batch, found, rows[0]["vectors_path"]))
             self._kept[key] = found
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return self._kept[key]
+
+    def _because(self, kind: str, layer: int) -> str:
+        if not self.commit.complete:
+            return ", because the run had reached its budget: of this step only index and pictures were written"
+        return super()._because(kind, layer)
 
     def _batch(self, row: dict[str, Any], kind: str) -> Any:
         if row[f"{kind}_path"] is None:

@@ -101,7 +101,9 @@ def _mlflow_active() -> bool:
 def _comet_active() -> bool:
     comet = sys.modules.get("comet_ml")
     running = getattr(comet, "get_running_experiment", None)
-    return running is not None and running() is not None
+    experiment = running() if running is not None else None
+    # Comet goes on naming the last experiment after its end.
+    return bool(experiment is not None and experiment.alive)
 
 
 #: Whether a tracker is active, asked only of a package that somebody imported already: importing mlflow or comet_ml costs seconds.

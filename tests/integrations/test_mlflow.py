@@ -19,6 +19,7 @@ from attnlog_integrations.mlflow.tracker import MlflowTracker
 from attnlog_integrations.transformers import AttentionCallback
 from tests.integrations.conftest import free_port
 from tests.integrations.files import artifacts, entries, files, small_run
+from tests.integrations.screen import shows
 from tests.integrations.training import TEXTS, trainer
 
 
@@ -155,13 +156,7 @@ def test_the_viewer_opens_in_mlflows_artifact_pane(tmp_path: Path, mlflow_server
     try:
         page.goto(f"{mlflow_server}/#/experiments/0/runs/{run.info.run_id}/artifacts/attnlog/viewer.html")
         frame = page.frame_locator("iframe")
-        frame.locator('[data-attnlog-state="ready"]').wait_for(timeout=90_000)
-        for view in ("head", "model", "neuron"):
-            shown = frame.locator(f'[data-view="{view}"][data-ready]')
-            opener = frame.locator(f'[data-open-view="{view}"]')
-            if not shown.count() and opener.count():
-                opener.first.click()
-            shown.first.wait_for(timeout=60_000)
+        shows(frame)
     finally:
         page.close()
 

@@ -38,8 +38,8 @@ class CometTracker:
         experiment = comet_ml.get_running_experiment() if comet_ml is not None else None
         if experiment is None:
             raise TrackerError(f"no Comet experiment is running. {_REMEDY}.")
-        if not experiment.alive:
-            raise TrackerError(f"the Comet experiment {experiment.id} is not alive (ended, or disabled). {_REMEDY}.")
+        if not experiment.alive:  # Comet goes on naming the last one after its end
+            raise TrackerError(f"no Comet experiment is running ({experiment.id} has ended, or is disabled). {_REMEDY}.")
         self._experiment: Any = experiment
         self._twins = os.environ.get(TWIN, "") not in ("", "0")
 

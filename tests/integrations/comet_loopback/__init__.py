@@ -1,0 +1,173 @@
+"""A Comet server on loopback, as much of one as the real client needs to log assets and read them back.
+
+It stands for comet.com, which cannot exist here; the client that talks to it is the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class Asset:
+    """One uploaded asset."""
+
+    id: str
+    experiment: str
+    name: str
+    data: bytes
+    metadata: dict[str, Any]
+    step: str | None
+    created: int
+
+
+@dataclass
+class Loopback:
+    """What the server holds."""
+
+    address: str = ""
+    assets: list[Asset] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, experiment: str) -> dict[str, Asset]:
+        """Assets of an experiment by name."""
+        with self.lock:
+            return {asset.name: asset for asset in self.assets if asset.experiment == experiment}
+
+    def environment(self) -> dict[str, str]:
+        """What makes the real client talk to this server and to nobody else."""
+        return {
+            "COMET_URL_OVERRIDE": f"{self.address}/clientlib/",
+            "COMET_API_KEY": "loopback-key-0123456789ab",
+            "COMET_WORKSPACE": "workspace",
+            "COMET_PROJECT_NAME": "project",
+            "COMET_DISABLE_AUTO_LOGGING": "1",
+            "COMET_INTERNAL_SENTRY_DSN": "",
+            "COMET_AUTO_LOG_CODE": "0",
+            "COMET_AUTO_LOG_GRAPH": "0",
+            "COMET_AUTO_LOG_GIT_METADATA": "0",
+            "COMET_AUTO_LOG_GIT_PATCH": "0",
+            "COMET_AUTO_LOG_ENV_DETAILS": "0",
+            "COMET_AUTO_LOG_PARAMETERS": "0",
+            "COMET_AUTO_LOG_METRICS": "0",
+            "COMET_AUTO_LOG_OUTPUT_LOGGER": "",
+            "COMET_DISPLAY_SUMMARY_LEVEL": "0",
+            "COMET_LOGGING_CONSOLE": "ERROR",
+        }
+
+
+@contextmanager
+def loopback() -> Iterator[Loopback]:
+    """Run the server."""
+    state = Loopback()
+
+    class Handler(_Handler):
+        comet = state
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    comet: Loopback
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:  # noqa: N802
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        experiment = query.get("experimentKey", "")
+        if url.path.endswith("/isAlive/ver"):
+            self._json({"version": "99.0.0"})
+        elif url.path.endswith("/experiment/asset/list"):
+            self._json({"assets": [self._said(asset) for asset in self.comet.of(experiment).values()]})
+        elif url.path.endswith("/experiment/asset/get-asset"):
+            found = [a for a in self.comet.of(experiment).values() if a.id == query.get("assetId")]
+            self._send(found[0].data if found else b"", "application/octet-stream", 200 if found else 404)
+        elif url.path.endswith("/experiment/metadata"):
+            self._json({"experimentKey": experiment, "experimentName": "loopback", "workspaceName": "workspace", "projectName": "project"})
+        else:
+            self._json({})
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urlsplit(self.path)
+        if url.path.endswith("/logger/add/run"):
+            project = f"{self.comet.address}/workspace/project/"
+            self._json({"runId": "run", "focusUrl": project, "project_id": "p", "workspaceName": "workspace", "projectName": "project"})
+        elif url.path.endswith("/asset/upload"):
+            self._upload({name: values[0] for name, values in parse_qs(url.query).items()}, body)
+            self._json({"success": True})
+        else:
+            self._json({"success": True, "code": 200, "is_alive_beat_duration_millis": 60_000, "gpu_monitor_interval_millis": 60_000})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def _upload(self, query: dict[str, str], body: bytes) -> None:
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts = {}
+        for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():
+            parts[part.get_param("name", header="content-disposition")] = part.get_payload(decode=True)
+        asset = Asset(
+            id=query["assetId"],
+            experiment=query["experimentId"],
+            name=query["fileName"],
+            data=_part(body, self.headers["Content-Type"]),
+            metadata=json.loads(parts.get("metadata") or b"{}"),
+            step=query.get("step"),
+            created=time.time_ns() // 1_000_000,
+        )
+        with self.comet.lock:
+            if query.get("overwrite") == "True":
+                kept = [a for a in self.comet.assets if (a.experiment, a.name) != (asset.experiment, asset.name)]
+                self.comet.assets[:] = kept
+            self.comet.assets.append(asset)
+
+    def _said(self, asset: Asset) -> dict[str, Any]:
+        return {
+            "assetId": asset.id,
+            "fileName": asset.name,
+            "fileSize": len(asset.data),
+            "createdAt": asset.created,
+            "metadata": json.dumps(asset.metadata),
+            "dir": "others",
+            "type": "asset",
+            "link": f"{self.comet.address}/api/asset/download?experimentKey={asset.experiment}&assetId={asset.id}",
+        }
+
+    def _json(self, said: dict[str, Any]) -> None:
+        self._send(json.dumps(said).encode(), "application/json")
+
+    def _send(self, data: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _part(body: bytes, content_type: str) -> bytes:
+    """The file part byte for byte: the mail parser treats line ends in binary parts as text."""
+    boundary = b"--" + content_type.partition("boundary=")[2].encode()
+    for part in body.split(boundary)[1:-1]:
+        head, _, data = part.partition(b"\r\n\r\n")
+        if b'name="file"' in head:
+            return data.removesuffix(b"\r\n")
+    raise AssertionError("an upload without a file")

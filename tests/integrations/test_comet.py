@@ -1,0 +1,145 @@
+"""Delivery to Comet by the real client: offline archives, and a server on loopback."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import comet_ml
+import pytest
+
+from attnlog.boundary import Boundary
+from attnlog.delivery.discovery import find_trackers
+from attnlog.delivery.queue import Delivery
+from attnlog.errors import TrackerError
+from attnlog_integrations.comet.tracker import CometTracker
+from attnlog_integrations.transformers import AttentionCallback
+from tests.integrations.comet_host import offline_assets
+from tests.integrations.comet_loopback import Loopback, loopback
+from tests.integrations.files import entries, files, small_run
+from tests.integrations.training import TEXTS, trainer
+
+
+@pytest.fixture
+def comet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """The loopback server; the client's environment names it."""
+    with loopback() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        yield server
+        running = comet_ml.get_running_experiment()
+        if running is not None:
+            running.end()
+
+
+def deliver(folder: Path) -> str:
+    delivery = Delivery(folder, [CometTracker(folder)], Boundary())
+    delivery.offer(entries(folder))
+    return delivery.finish(wait=120)
+
+
+def read_back(experiment: str) -> dict[str, bytes]:
+    """Every attnlog asset of an experiment, read by the real client."""
+    api = comet_ml.APIExperiment(previous_experiment=experiment, cache=False)
+    return {
+        asset["fileName"]: api.get_asset(asset["assetId"], return_type="binary")
+        for asset in api.get_asset_list()
+        if asset["fileName"].startswith("attnlog/")
+    }
+
+
+def test_every_byte_is_read_back_by_the_real_client(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    summary = deliver(folder)
+    experiment.end()
+    assert read_back(experiment.id) == {f"attnlog/{path}": data for path, data in files(folder).items()}
+    assert experiment.url in summary
+
+
+def test_an_asset_says_its_kind_step_and_digest_and_leaves_comets_own_step_alone(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    experiment.set_step(777)
+    deliver(folder)
+    assert experiment.curr_step == 777
+    experiment.end()
+    index = next(a for name, a in comet.of(experiment.id).items() if "step-00000200" in name and name.endswith("index.arrow"))
+    assert index.metadata["kind"] == "index"
+    assert index.metadata["step"] == 200
+    assert len(index.metadata["sha256"]) == 64
+
+
+def test_a_manifest_replaces_itself(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    for _ in range(2):
+        deliver(folder)
+    experiment.end()
+    names = [asset.name for asset in comet.assets if asset.experiment == experiment.id]
+    assert len(names) == len(set(names)) == len(files(folder))
+
+
+def test_a_training_that_reports_to_comet_is_delivered_there(tmp_path: Path, comet: Loopback, tokenizer: Any) -> None:
+    callback = AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer)
+    trainer(tmp_path, [callback], report_to=["comet_ml"]).train()
+    callback.close()
+    experiment = comet_ml.get_running_experiment()
+    assert experiment is not None
+    experiment.end()
+    assert read_back(experiment.id) == {f"attnlog/{path}": data for path, data in files(tmp_path / "runs" / "out").items()}
+
+
+def test_an_offline_archive_holds_every_byte(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.OfflineExperiment(offline_directory=str(tmp_path / "archives"))
+    deliver(folder)
+    experiment.end()
+    [archive] = (tmp_path / "archives").glob("*.zip")
+    found = {name: data for name, data in offline_assets(archive).items() if name.startswith("attnlog/")}
+    assert found == {f"attnlog/{path}": data for path, data in files(folder).items()}
+    assert comet.assets == []
+
+
+def test_a_text_copy_is_logged_when_asked_for(tmp_path: Path, comet: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNLOG_COMET_TWIN", "1")
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    deliver(folder)
+    experiment.end()
+    logged = comet.of(experiment.id)
+    for path, data in files(folder).items():
+        if path.endswith(".arrow"):
+            assert base64.b64decode(json.loads(logged[f"attnlog/{path}.json"].data)["base64"]) == data
+
+
+def test_without_a_running_experiment_the_error_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(TrackerError, match=r"no Comet experiment is running.*comet_ml\.start\(\)"):
+        CometTracker(tmp_path)
+
+
+def test_an_experiment_that_ended_takes_nothing_and_the_error_says_so(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    tracker = CometTracker(folder)
+    experiment.end()
+    with pytest.raises(TrackerError, match="ended before attnlog/"):
+        tracker.put(entries(folder)[0], folder / entries(folder)[0].path)
+
+
+def test_a_running_experiment_is_found_by_itself(tmp_path: Path, comet: Loopback) -> None:
+    assert "comet" not in [t.name for t in find_trackers("auto", tmp_path)]
+    experiment = comet_ml.start()
+    assert "comet" in [t.name for t in find_trackers("auto", tmp_path)]
+    experiment.end()
+
+
+def test_a_package_that_nobody_imported_is_not_imported_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "comet_ml")
+    with pytest.raises(TrackerError, match="no Comet experiment is running"):
+        CometTracker(tmp_path)
+    assert "comet_ml" not in sys.modules

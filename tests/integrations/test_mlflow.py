@@ -14,6 +14,8 @@ from mlflow import MlflowClient
 from attnlog.boundary import Boundary
 from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
+from attnlog.delivery.sync import sync
+from attnlog.testing import check_tracker
 from attnlog_integrations.mlflow.bounded import bounded
 from attnlog_integrations.mlflow.tracker import MlflowTracker
 from attnlog_integrations.transformers import AttentionCallback
@@ -173,3 +175,22 @@ def tracker_of(uri: str, run: str, folder: Path) -> MlflowTracker:
         os.environ.pop("MLFLOW_RUN_ID")
         if named is not None:
             os.environ["MLFLOW_RUN_ID"] = named
+
+
+def test_the_tracker_keeps_the_contract(tmp_path: Path, mlflow_sqlite: str) -> None:
+    with mlflow.start_run() as run:
+
+        def read_back(path: str) -> bytes | None:
+            return artifacts(mlflow_sqlite, run.info.run_id, tmp_path).get(path)
+
+        check_tracker(MlflowTracker, read_back)
+
+
+def test_syncing_finishes_what_an_outage_left(tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = small_run(tmp_path / "run")
+    client = MlflowClient(mlflow_sqlite)
+    run = client.create_run("1")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    sync(folder, "mlflow")
+    arrived = artifacts(mlflow_sqlite, run.info.run_id, tmp_path)
+    assert {path: arrived[f"attnlog/{path}"] for path in files(folder)} == files(folder)

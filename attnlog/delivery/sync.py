@@ -1,0 +1,61 @@
+"""Finishes a delivery that a crash or an outage left unfinished: offers a run folder again, of which only the rest is delivered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from attnlog.boundary import Boundary
+from attnlog.delivery.discovery import Named, find_trackers
+from attnlog.delivery.queue import Delivery
+from attnlog.delivery.tracker import Entry
+from attnlog.store.open import open_run
+
+
+def sync(directory: str | Path, trackers: Named | Sequence[Named], *, wait: float = 3600.0) -> str:
+    """Deliver what a run folder holds and its trackers have not received.
+
+    Args:
+        directory: the run folder; nobody should be writing to it.
+        trackers: names or trackers. MLflow takes the run that ``MLFLOW_RUN_ID`` names, Comet the running experiment.
+        wait: seconds to take at most.
+
+    Returns:
+        One line per tracker, as `Delivery.finish` says it.
+
+    Raises:
+        RunNotFoundError: there is no run.
+        ArgumentError, MissingExtraError, TrackerError: a tracker cannot be used.
+    """
+    folder = Path(directory)
+    entries = run_entries(folder)
+    delivery = Delivery(folder, find_trackers(trackers, folder), Boundary())
+    delivery.offer(entries)
+    return delivery.finish(wait)
+
+
+def run_entries(directory: Path) -> list[Entry]:
+    """Everything that a run folder's manifests name, in the order they name it, each manifest after what it names."""
+    entries: dict[str, Entry] = {}
+    for manifest in open_run(directory).manifests:
+        for commit in manifest.commits:
+            for record in (commit.inputs, *commit.assets):
+                entries.setdefault(
+                    record.path,
+                    Entry(
+                        path=record.path,
+                        kind=record.kind,
+                        bytes=record.bytes,
+                        sha256=record.sha256,
+                        # An inputs asset belongs to the first step that used it, like the others to theirs.
+                        step=commit.step,
+                        epoch=commit.epoch,
+                        checkpoint=commit.checkpoint,
+                        metrics=commit.metrics,
+                    ),
+                )
+        name = f"manifest-{manifest.writer}.jsonl"
+        data = (directory / name).read_bytes()
+        entries[name] = Entry(path=name, kind="manifest", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return list(entries.values())

@@ -64,7 +64,7 @@ test("only lines with an end in the window are drawn, and their number is bounde
   assert.equal(drawLines(heads, layout(4), 0.003, null).lines, 16);
   const part = layout(n, 2000, 200);
   const least = faintest(heads, part);
-  assert.ok(drawLines(heads, part, least, null).lines <= 30_000);
+  assert.ok(drawLines(heads, part, least, null).lines <= 9_000);
 });
 
 test("the strongest weights come in order", () => {

@@ -207,7 +207,8 @@ def test_steps_that_the_file_does_not_carry_are_said_and_stay_on_the_timeline(pa
     ready(page, head="100/0/self/0", model="100/0/self/-", neuron="100/0/self/0")
     for view in ("head", "model", "neuron"):
         said = text(page, f'[data-view="{view}"]')
-        assert "step 100" in said and "attnlog view runs/decoder" in said
+        assert "step 100" in said
+        assert "attnlog view runs/decoder" in said
     page.keyboard.press("]")
     ready(page, head="200/0/self/0")
     assert page.locator('[data-view="head"] .notice').count() == 0
@@ -223,7 +224,9 @@ def test_a_damaged_asset_is_named_and_nothing_of_it_is_shown(page: Page, show: S
     show(page, embedded("decoder", change=damage), "#layer=1")
     page.wait_for_selector('[data-view="head"][data-said]')
     said = text(page, '[data-view="head"]')
-    assert "AssetDigestMismatch" in said and "attention.arrow" in said and "attnlog verify" in said
+    assert "AssetDigestMismatch" in said
+    assert "attention.arrow" in said
+    assert "attnlog verify" in said
     ready(page, model="200/0/self/-", timeline="200/0/self/1")
 
 
@@ -232,7 +235,8 @@ def test_a_damaged_index_is_an_error_of_the_page_and_other_steps_still_open(page
         return data[:-8] if path.endswith("-2/index.arrow") else data
 
     show(page, embedded("decoder", change=cut), state="error")
-    assert "AssetTruncated" in text(page, "#attnlog") and "index.arrow" in text(page, "#attnlog")
+    assert "AssetTruncated" in text(page, "#attnlog")
+    assert "index.arrow" in text(page, "#attnlog")
     page.evaluate("location.hash = '#step=100'")
     ready(page, head="100/0/self/0")
 
@@ -247,7 +251,8 @@ def test_a_later_format_is_refused_by_name(page: Page, show: Show) -> None:
     later = [{**one, "text": one["text"].replace('"attnlog":1', '"attnlog":2', 1)} for one in manifests(GOLDEN / "decoder")]
     assert later != manifests(GOLDEN / "decoder")
     show(page, embedded("decoder", texts=later), state="error")
-    assert "AssetVersionError" in text(page, "#attnlog") and "pip install -U attnlog" in text(page, "#attnlog")
+    assert "AssetVersionError" in text(page, "#attnlog")
+    assert "pip install -U attnlog" in text(page, "#attnlog")
 
 
 HOSTILE = [
@@ -274,7 +279,8 @@ def test_tokens_are_text_whatever_they_hold(page: Page, show: Show, tmp_path: Pa
     assert page.locator("#attnlog img").count() == 0
     shown = page.locator(".tokens-left .tok-text").all_inner_texts()
     assert shown[0].replace("·", " ") == HOSTILE[0]
-    assert shown[2] == "‹U+202E›gnp.exe" and shown[3] == "a␀b"
+    assert shown[2] == "‹U+202E›gnp.exe"
+    assert shown[3] == "a␀b"
     assert shown[8:12] == ["∅", "·", "↵", "‹U+200B›"]
     assert len(shown[7]) < 200
     widths = page.evaluate("[...document.querySelectorAll('.tokens')].map(e => e.clientWidth)")

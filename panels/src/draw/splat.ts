@@ -37,23 +37,48 @@ export class Splat {
   line(y0: number, y1: number, weight: number, thick: number): void {
     const { width, height, curve, coverage } = this;
     const rise = y1 - y0;
-    this.dirty = true;
     // Steep parts are filled over the height one column climbs, else they break into dots.
     const half = Math.max(thick, Math.abs(rise) * (1.3 / width)) / 2;
-    for (let x = 0; x < width; x++) {
+    const [from, to] = this.span(y0, rise, half);
+    if (from >= to) return;
+    this.dirty = true;
+    for (let x = from; x < to; x++) {
       const y = y0 + rise * curve[x]!;
-      const top = y - half;
-      const bottom = y + half;
-      if (bottom <= 0 || top >= height) continue;
-      const first = top <= 0 ? 0 : top | 0;
-      const last = bottom >= height ? height - 1 : bottom | 0;
+      const top = Math.max(0, y - half);
+      const bottom = Math.min(height, y + half);
+      if (bottom <= top) continue;
+      const first = top | 0;
       let at = first * width + x;
-      for (let row = first; row <= last; row++, at += width) {
-        const from = top > row ? top : row;
-        const to = bottom < row + 1 ? bottom : row + 1;
-        if (to > from) coverage[at] = coverage[at]! + weight * (to - from);
+      if (bottom <= first + 1) {
+        coverage[at] = coverage[at]! + weight * (bottom - top);
+        continue;
       }
+      coverage[at] = coverage[at]! + weight * (first + 1 - top);
+      at += width;
+      const last = bottom | 0;
+      for (let row = first + 1; row < last; row++, at += width) coverage[at] = coverage[at]! + weight;
+      if (bottom > last) coverage[at] = coverage[at]! + weight * (bottom - last);
     }
+  }
+
+  /** Columns in which a line can touch the picture: most lines of a long input cross it only near one end. */
+  private span(y0: number, rise: number, half: number): [number, number] {
+    const { width, height, curve } = this;
+    if (rise === 0) return y0 + half > 0 && y0 - half < height ? [0, width] : [0, 0];
+    // The curve climbs steadily: the first column past a share of the way, by halving.
+    const past = (share: number): number => {
+      let low = 0;
+      let high = width;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (curve[middle]! < share) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    };
+    const a = (-half - y0) / rise;
+    const b = (height + half - y0) / rise;
+    return [Math.max(0, past(Math.min(a, b)) - 1), Math.min(width, past(Math.max(a, b)) + 1)];
   }
 
   /** Ends one head: its coverage is added in its colour, and cleared. */

@@ -149,7 +149,9 @@ export class Session {
     this.notify();
     try {
       const store = this.store as Store;
-      const [inputs, index] = await Promise.all([store.inputs(commit), store.index(commit)]);
+      const reading = Promise.all([store.inputs(commit), store.index(commit)]);
+      store.warm(commit);
+      const [inputs, index] = await reading;
       const scene = makeScene(commit, inputs, index);
       this.scenes.set(commit, scene);
       if (turn === this.turn) this.arrive(scene);

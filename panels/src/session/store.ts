@@ -54,6 +54,12 @@ export class Store {
     return this.part("vectors", commit, part, 1);
   }
 
+  /** Begins to fetch what will be asked for as soon as the index is read. */
+  warm(commit: Commit): void {
+    const record = findAsset(commit, "pictures");
+    if (record && this.carries(record.path)) void this.fetch(record).catch(() => undefined);
+  }
+
   /** Whether the source carries this asset. */
   carries(path: string): boolean {
     return this.source.has?.(this.run, path) ?? true;

@@ -138,6 +138,6 @@ function shadeBar(shades: Beside["shades"]): HTMLElement {
   });
   return h("span", {
     class: "shades",
-    style: `width:${shades.length * width}px;background:linear-gradient(to right,${stops.join(",")})`,
+    style: `width:${shades.length * width}px;background-image:linear-gradient(to right,${stops.join(",")})`,
   });
 }

@@ -3,9 +3,9 @@ import type { Rgb } from "../../draw/colour";
 import { Splat } from "../../draw/splat";
 
 /** Weights below this leave no visible trace. */
-const FAINTEST = 0.003;
+const FAINTEST = 0.004;
 /** More lines than this only make a grey field: the weakest are left out. */
-const MOST_LINES = 30_000;
+const MOST_LINES = 9_000;
 
 export interface HeadWeights {
   head: number;

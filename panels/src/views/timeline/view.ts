@@ -133,7 +133,7 @@ class TimelineView implements View {
       ...heads
         .slice(0, many ? 6 : 8)
         .map((head) =>
-          h("span", {}, h("i", { style: `background:${headColour(head, dark)}` }), `${state.layer}.${head}`),
+          h("span", {}, h("i", { style: `background:${headColour(head, dark)}` }), headName(state.layer, head)),
         ),
       ...(many ? [`+${heads.length - 6}`] : []),
     );
@@ -157,7 +157,7 @@ class TimelineView implements View {
         dark,
       },
       body.clientWidth,
-      Math.max(120, Math.min(260, body.clientHeight || 150)),
+      Math.max(120, Math.min(320, body.clientHeight || 150)),
     );
     if (this.failed.size > 0) {
       const count = this.failed.size;
@@ -179,8 +179,11 @@ class TimelineView implements View {
       return;
     }
     const values = this.series
-      .slice(0, 6)
-      .map((one) => `${shown.state.layer}.${one.head} ${short(one.values[one.steps.indexOf(step)] ?? Number.NaN)}`);
+      .map((one) => ({ head: one.head, value: one.values[one.steps.indexOf(step)] ?? Number.NaN }))
+      .filter(({ value }) => !Number.isNaN(value))
+      .sort((a, b) => b.value - a.value)
+      .slice(0, 4)
+      .map(({ head, value }) => `${headName(shown.state.layer, head)} ${short(value)}`);
     const loss = commit.loss ?? commit.metrics.eval_loss;
     this.readout.textContent = [
       `step ${step}`,
@@ -201,6 +204,8 @@ class TimelineView implements View {
     this.observer.disconnect();
   }
 }
+
+const headName = (layer: number, head: number): string => `L${layer}H${head}`;
 
 export const timelineView: ViewType = {
   name: "timeline",

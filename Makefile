@@ -6,7 +6,7 @@ RUNS ?= demo-runs
 SERVE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit integration browser panels docs bundle wheel bench sweep soak clean
+.PHONY: help demo test lint types unit integration browser panels docs bundle wheel bench picture clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -25,6 +25,10 @@ $(STAMPS)/node: panels/package.json panels/package-lock.json
 	@command -v npm >/dev/null || { echo "attnlog's viewer needs node 20 or later with npm: https://nodejs.org, or on Debian: apt install nodejs npm"; exit 1; }
 	@echo "setting up panels/node_modules …"
 	@cd panels && npm ci --no-audit --no-fund --loglevel=error
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/bench: bench/package.json bench/package-lock.json
+	@cd bench && npm ci --no-audit --no-fund --loglevel=error
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/chromium:
@@ -72,8 +76,12 @@ docs: $(STAMPS)/python ## build the documentation, strictly
 wheel: $(STAMPS)/python ## build the wheel and try it in a venv of its own
 	@$(BIN)/python -m pytest tests/wheel
 
-bench: $(STAMPS)/python $(STAMPS)/chromium ## measure size and paint against BertViz; prints JSON
-	@$(BIN)/python bench/size.py && $(BIN)/python bench/paint.py
+bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size and paint beside BertViz; prints JSON, fills the README's table
+	@mkdir -p build && $(BIN)/python bench/size.py | tee build/size.json && $(BIN)/python bench/paint.py | tee build/paint.json
+	@$(BIN)/python bench/figures.py build/size.json build/paint.json
+
+picture: $(STAMPS)/python $(STAMPS)/chromium ## take the picture of the README from the newest demo run
+	@$(BIN)/python scripts/picture.py $(RUNS)
 
 clean: ## remove what was set up and built (not runs)
-	rm -rf .venv .stamps panels/node_modules build dist site
+	rm -rf .venv .stamps panels/node_modules bench/node_modules build dist site

@@ -40,8 +40,8 @@ LIBRARIES = {
 }
 # Watches for the finished picture once a frame, and notes the time of the frame after it.
 WATCH = """(done => {
-  const look = () => done() ? requestAnimationFrame(() => requestAnimationFrame(() => { document.documentElement.dataset.shown = performance.now(); }))
-                            : requestAnimationFrame(look);
+  const shown = () => { document.documentElement.dataset.shown = performance.now(); };
+  const look = () => requestAnimationFrame(done() ? () => requestAnimationFrame(shown) : look);
   requestAnimationFrame(look);
 })(() => %s)"""
 # BertViz draws everything in one go, so lines that are there are all there.

@@ -31,5 +31,5 @@ def attentions(tokens: int, *, layers: int = 12, heads: int = 12) -> list[NDArra
 
 def names(tokens: int) -> list[str]:
     """Name the tokens; some repeat."""
-    words = "the cat sat on a mat and then it saw another dog that was very tired".split()
+    words = "the cat sat on a mat and then it saw another dog that was very tired".split()  # noqa: SIM905
     return [words[n % len(words)] for n in range(tokens)]

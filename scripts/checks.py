@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
+# The theme advertises a fork of mkdocs on every build.
+ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
@@ -60,7 +63,7 @@ def main() -> int:
         print(f"== {check.name}", flush=True)
         started = time.monotonic()
         process = subprocess.Popen(
-            check.command, cwd=check.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            check.command, cwd=check.folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         output = []
         assert process.stdout is not None

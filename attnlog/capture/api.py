@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.inputs import Inputs, batches, prepare
+from attnlog.capture.inputs import Inputs, accepted_by, batches, prepare
 from attnlog.capture.interface import interface_tap
 from attnlog.capture.kinds import unwrapped
 from attnlog.capture.preserve import preserved
@@ -112,9 +112,7 @@ def _config(model: Any) -> dict[str, object]:
 
 def _quiet(model: torch.nn.Module) -> dict[str, object]:
     """Keep the model from building a cache, which costs memory and is of no use here."""
-    import inspect
-
-    return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+    return {"use_cache": False} if "use_cache" in accepted_by(model) else {}
 
 
 def _numbers(given: Iterable[int] | None, what: str) -> frozenset[int] | None:

@@ -246,8 +246,14 @@ def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, 
             groups[-1].append(number)
         else:
             groups.append([number])
-    accepted = inspect.signature(model.forward).parameters
+    accepted = accepted_by(model)
     return [_collate([prepared[n] for n in group], tuple(group), accepted, pad or 0, device) for group in groups]
+
+
+def accepted_by(model: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of the model's forward, of the model itself where an adapter wraps it."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return inspect.signature(base.forward).parameters
 
 
 def _shapes(one: Prepared) -> list[tuple[int, ...]]:
@@ -258,7 +264,8 @@ def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[s
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
     tensors: dict[str, torch.Tensor] = {}
     for name in rows[0].tensors:
-        if name in accepted or anything:
+        # Forwards that take anything hand it on to layers that do not; segment ids are given only where they are named.
+        if name in accepted or (anything and name != "token_type_ids"):
             parts = [row.tensors[name] for row in rows]
             fill = pad if name.endswith("input_ids") else 0
             tensors[name] = (

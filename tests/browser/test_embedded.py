@@ -193,6 +193,8 @@ def test_what_was_not_recorded_is_said_with_its_reason(page: Page, show: Show) -
     show(page, embedded("sequence"), "#kind=cross")
     ready(page, neuron="0/0/cross/0")
     assert "only weights were given" in text(page, '[data-view="neuron"]')
+    page.click(".not-recorded summary")
+    assert "queries and keys of cross: only weights were given" in text(page, ".not-recorded")
 
 
 def test_steps_that_the_file_does_not_carry_are_said_and_stay_on_the_timeline(page: Page, show: Show) -> None:
@@ -375,3 +377,14 @@ def test_several_studios_live_in_one_page_and_leave_nothing_behind(page: Page, s
     page.evaluate("window.handle.destroy()")
     assert page.evaluate("document.getElementById('other').childElementCount") == 0
     assert page.get_attribute("#attnlog", "data-attnlog-state") == "ready"
+
+
+def test_a_wide_page_shows_one_view_alone_and_all_again(page: Page, show: Show) -> None:
+    show(page, embedded("decoder"))
+    ready(page, head="200/0/self/0")
+    for view, key in {"model": "200/0/self/-", "timeline": "200/0/self/0"}.items():
+        page.click(f'[data-open-view="{view}"]')
+        ready(page, **{view: key})
+        assert page.locator("[data-view]:visible").count() == 1
+        page.keyboard.press("Escape")
+        ready(page, head="200/0/self/0", model="200/0/self/-", neuron="200/0/self/0", timeline="200/0/self/0")

@@ -10,8 +10,8 @@ export const KEYS: [string, string][] = [
   ["[ ]", "previous, next step"],
   ["click a token", "its query in the neuron view"],
   ["double-click a colour", "that head alone, again: all"],
+  ["Esc", "all views again"],
   ["?", "this table"],
-  ["Esc", "closes it"],
 ];
 
 /** Handles a key; false when it is none of ours. */

@@ -31,7 +31,11 @@ export class Studio {
   private readonly observer: ResizeObserver;
   private readonly release: (() => void)[] = [];
   private dark = false;
+  private readonly expand: HTMLElement[] = [];
   private drawing = 0;
+  /** The view that a wide page shows alone. */
+  private alone: string | null = null;
+  private measured = false;
 
   constructor(
     readonly root: HTMLElement,
@@ -46,13 +50,17 @@ export class Studio {
     this.views = VIEWS.map((type) => ({ type, view: type.make(session) }));
     for (const { type, view } of this.views) {
       view.root.dataset.area = type.area;
+      const open = (): void => this.open(type.name);
       this.tabs.append(
-        h(
-          "button",
-          { class: "btn", type: "button", "data-open-view": type.name, onclick: () => this.open(type.name) },
-          type.title,
-        ),
+        h("button", { class: "btn", type: "button", "data-name": type.name, onclick: open }, type.title),
       );
+      const expand = h(
+        "button",
+        { class: "btn icon expand", type: "button", "data-name": type.name, onclick: open },
+        "⤢",
+      );
+      view.root.querySelector(".panel-bar")?.append(expand);
+      this.expand.push(expand);
       this.main.append(view.root);
     }
     this.leftOut.textContent = session.source.leftOut ?? "";
@@ -65,7 +73,11 @@ export class Studio {
     this.release.push(session.subscribe(() => this.update()));
     const onKey = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || !session.scene) return;
-      if (event.key === "Escape" && this.help.open) return;
+      if (event.key === "Escape" && this.alone !== null && !this.help.open) {
+        this.alone = null;
+        this.update();
+        return;
+      }
       if (press(event, session, () => this.toggleHelp())) event.preventDefault();
     };
     // The whole page is ours when we fill it; elsewhere keys count only inside our element.
@@ -76,10 +88,22 @@ export class Studio {
     this.update();
   }
 
+  /** Shows a view: on narrow pages by its tab, on wide ones alone, and again beside the others. */
   private open(name: string): void {
+    if (!this.root.hasAttribute("data-narrow")) this.alone = this.alone === name ? null : name;
     this.session.set({ view: name });
-    if (!this.root.hasAttribute("data-narrow"))
-      this.root.querySelector<HTMLElement>(`[data-view="${name}"]`)?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** The controls that open views carry their contract's mark where they can be seen. */
+  private markControls(narrow: boolean): void {
+    const mark = (controls: Iterable<Element>, on: boolean): void => {
+      for (const control of controls) {
+        if (on) control.setAttribute("data-open-view", (control as HTMLElement).dataset.name ?? "");
+        else control.removeAttribute("data-open-view");
+      }
+    };
+    mark(this.tabs.children, narrow);
+    mark(this.expand, !narrow);
   }
 
   private toggleHelp(): void {
@@ -106,8 +130,11 @@ export class Studio {
     const width = this.root.clientWidth;
     const narrow = width > 0 && width <= NARROW;
     this.root.toggleAttribute("data-small", width > 0 && width <= 560);
-    if (narrow === this.root.hasAttribute("data-narrow")) return;
+    if (narrow === this.root.hasAttribute("data-narrow") && this.measured) return;
+    this.measured = true;
     this.root.toggleAttribute("data-narrow", narrow);
+    this.markControls(narrow);
+    if (narrow) this.alone = null;
     this.update();
   }
 
@@ -117,8 +144,17 @@ export class Studio {
     this.header.update();
     const view = this.views.some((one) => one.type.name === state.view) ? state.view : "head";
     root.dataset.show = view;
-    for (const tab of this.tabs.children)
-      tab.setAttribute("aria-pressed", String((tab as HTMLElement).dataset.openView === view));
+    for (const tab of this.tabs.children) {
+      tab.setAttribute("aria-pressed", String((tab as HTMLElement).dataset.name === view));
+    }
+    if (this.alone !== null) this.alone = view;
+    root.toggleAttribute("data-alone", this.alone !== null);
+    for (const button of this.expand) {
+      const alone = button.dataset.name === this.alone;
+      button.setAttribute("aria-pressed", String(alone));
+      button.title = alone ? "show all views (Esc)" : "show this view alone";
+      button.setAttribute("aria-label", `${button.dataset.name}: ${button.title}`);
+    }
     const blocked = phase === "error" || phase === "empty" || (phase === "loading" && !session.record);
     this.main.hidden = this.tabs.hidden = blocked;
     this.message.hidden = !blocked;
@@ -135,7 +171,7 @@ export class Studio {
     const turn = ++this.drawing;
     const narrow = root.hasAttribute("data-narrow");
     for (const { type, view } of this.views) {
-      const hidden = narrow && type.name !== seen;
+      const hidden = (narrow || this.alone !== null) && type.name !== seen;
       view.root.hidden = hidden;
       if (hidden) delete view.root.dataset.ready;
     }
@@ -183,7 +219,8 @@ export class Studio {
     this.session.close();
     this.root.replaceChildren();
     this.root.classList.remove("attnlog");
-    for (const name of ["attnlogState", "theme", "narrow", "small", "fit", "show"]) delete this.root.dataset[name];
+    for (const name of ["attnlogState", "theme", "narrow", "small", "fit", "show", "alone"])
+      delete this.root.dataset[name];
   }
 }
 

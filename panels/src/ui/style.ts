@@ -1,10 +1,18 @@
 // Puts the style sheet into the page once, whoever mounts first.
-import text from "./studio.css";
+import head from "../views/head/head.css";
+import model from "../views/model/model.css";
+import neuron from "../views/neuron/neuron.css";
+import timeline from "../views/timeline/timeline.css";
+import base from "./base.css";
+import header from "./header.css";
+import narrow from "./narrow.css";
+import panels from "./panels.css";
 
 export function addStyle(page: Document): void {
   if (page.querySelector("style[data-attnlog]")) return;
   const element = page.createElement("style");
   element.dataset.attnlog = "";
-  element.textContent = text;
+  // Narrow rules come last: they override what views say.
+  element.textContent = [base, header, panels, model, head, neuron, timeline, narrow].join("");
   page.head.append(element);
 }

@@ -73,3 +73,20 @@ export function standouts(scene: Scene, input: number, kind: string, pick: (plac
   if (box.childElementCount > 0) box.prepend(h("h3", {}, "Heads that stand out"));
   return box;
 }
+
+/** What was asked for and is not there, each with its reason; null when nothing is missing. */
+export function notRecorded(scene: Scene): HTMLElement | null {
+  const { complete, missing, step } = scene.commit;
+  const said = missing.map((one) => {
+    const place = [one.kind, one.layer === null ? "" : `layer ${one.layer}`].filter(Boolean).join(" ");
+    return `${one.what}${place ? ` of ${place}` : ""}: ${one.reason}`;
+  });
+  if (!complete) said.unshift(`weights and vectors of step ${step}: left out to stay within the run's budget`);
+  if (said.length === 0) return null;
+  return h(
+    "details",
+    { class: "not-recorded" },
+    h("summary", {}, `Not recorded (${said.length})`),
+    h("ul", {}, ...said.slice(0, 50).map((text) => h("li", {}, text))),
+  );
+}

@@ -125,8 +125,9 @@ export class Grid {
     this.kind = kind;
     this.columns = [...new Set(kind.layers.flatMap((one) => one.heads))].sort((a, b) => a - b);
     const { columns } = this;
+    const tall = Math.floor((room.height - TOP) / Math.max(1, kind.layers.length)) - GAP;
     const wide = Math.floor((room.width - LABEL) / Math.max(1, columns.length)) - GAP;
-    this.size = Math.max(SIZE.least, Math.min(SIZE.most, wide));
+    this.size = Math.max(SIZE.least, Math.min(SIZE.most, wide, tall));
     const cells = Math.max(1, ...table.rows);
     // Lines closer than a pixel and a half only make a flat patch; heat still shows their pattern.
     const style = wanted ?? (this.size * pixelRatio() >= cells * 1.5 ? "lines" : "heat");

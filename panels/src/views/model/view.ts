@@ -7,7 +7,7 @@ import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { h } from "../../ui/dom";
 import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
-import { headFacts, standouts } from "./facts";
+import { headFacts, notRecorded, standouts } from "./facts";
 import { Grid, type Place } from "./grid";
 
 class ModelView implements View {
@@ -133,8 +133,14 @@ class ModelView implements View {
           ),
         ),
       );
-      this.stand.replaceChildren(standouts(scene, state.input, state.kind, (place) => this.pick(place)));
-      const room = { width: body.clientWidth - 26, height: body.clientHeight };
+      const missing = notRecorded(scene);
+      const stand = standouts(scene, state.input, state.kind, (place) => this.pick(place));
+      this.stand.replaceChildren(stand, ...(missing ? [missing] : []));
+      const alone = this.root.closest("[data-alone]") !== null;
+      // Alone, words stand beside the grid, which then may use the height too.
+      const room = alone
+        ? { width: body.clientWidth - 366, height: body.clientHeight - this.kinds.offsetHeight - 24 }
+        : { width: body.clientWidth - 26, height: Number.POSITIVE_INFINITY };
       if (!(await this.grid.draw(kind, this.table, state.input, room, this.style, dark))) return;
       if (key !== this.drawn) return;
       this.toggle.textContent = this.grid.style === "lines" ? "heat" : "lines";

@@ -157,7 +157,7 @@ class TimelineView implements View {
         dark,
       },
       body.clientWidth,
-      Math.max(120, Math.min(320, body.clientHeight || 150)),
+      Math.max(120, Math.min(this.root.closest("[data-alone]") ? 640 : 320, body.clientHeight || 150)),
     );
     if (this.failed.size > 0) {
       const count = this.failed.size;

@@ -19,7 +19,7 @@ def structural_mask(queries: int, keys: int, causal: bool | None, window: int | 
 
 
 def softmax_of(vectors: Vectors, groups: tuple[int, ...], seen: Array | None = None) -> FloatArray:
-    """Recompute weights from q and k alone, float32 ``[heads, queries, keys]``: no soft-cap, no bias, no sink.
+    """Recompute weights from q and k alone, float32 ``[heads, queries, keys]``: no soft-cap, no bias; the sink takes its part.
 
     Args:
         vectors: of one layer; `k` holds the key groups in `groups`, in order.
@@ -34,8 +34,10 @@ def softmax_of(vectors: Vectors, groups: tuple[int, ...], seen: Array | None = N
         seen = structural_mask(q.shape[1], k.shape[1], vectors.causal, vectors.window)[None]
     scores = np.where(seen, scores, -np.inf)
     top = scores.max(-1, keepdims=True)
-    powers = np.exp(scores - np.where(np.isfinite(top), top, 0))
-    total = powers.sum(-1, keepdims=True)
+    sinks = None if vectors.sinks is None else np.asarray(vectors.sinks, dtype=np.float32)[:, None, None]
+    top = np.where(np.isfinite(top), top, 0) if sinks is None else np.maximum(top, sinks)
+    powers = np.exp(scores - top)
+    total = powers.sum(-1, keepdims=True) + (0 if sinks is None else np.exp(sinks - top))
     return np.asarray(powers / np.where(total > 0, total, 1), dtype=np.float32)
 
 

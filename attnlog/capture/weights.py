@@ -71,7 +71,7 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
     v = call.value[row.number][groups][:, row.keys].float()
     out = call.output[row.number][row.queries][:, heads].transpose(0, 1).float()
     given = identity if identity is not None else call.weights
-    plain = given is None and row.sight.plain and call.softcap is None and call.bias is None and call.sinks is None
+    plain = given is None and row.sight.plain and call.softcap is None and call.bias is None
     means = MetricMeans(
         row.query_axis,
         row.key_axis,
@@ -92,7 +92,8 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
         else:
             weights = _formula(scores, call, row, heads, rows)
         if not plain:
-            explained = torch.maximum(explained, (_explained(scores, row, rows, weights) - weights).abs().amax((1, 2)))
+            alone = _explained(scores, call, row, heads, rows, weights)
+            explained = torch.maximum(explained, (alone - weights).abs().amax((1, 2)))
         ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
         difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
         check = torch.maximum(check, difference.abs().amax().nan_to_num(nan=torch.inf))
@@ -121,21 +122,26 @@ def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, ro
     if row.sight.additive is not None:
         hidden = row.sight.additive
         scores = scores + (hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows]
+    return _softmax(scores, call, heads)
+
+
+def _softmax(scores: torch.Tensor, call: Call, heads: torch.Tensor) -> torch.Tensor:
+    """Softmax over keys, and over the head's sink where it has one; rows without any key are 0."""
     if call.sinks is not None:
         sink = call.sinks.to(scores.device)[heads].float()[:, None, None].expand(-1, scores.shape[1], 1)
         return torch.softmax(torch.cat([scores, sink], -1), -1)[..., :-1].nan_to_num(0.0)
     return torch.softmax(scores, -1).nan_to_num(0.0)
 
 
-def _explained(scores: torch.Tensor, row: Row, rows: slice, weights: torch.Tensor) -> torch.Tensor:
-    """Softmax of scale·q·kᵀ alone, under the mask that assets name."""
+def _explained(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: slice, weights: torch.Tensor) -> torch.Tensor:
+    """Softmax of scale·q·kᵀ alone, with the sink, under the mask that assets name."""
     if row.sight.causal is None:
         seen = weights > 0
     elif row.sight.additive is None:
-        return torch.softmax(scores, -1)
+        return _softmax(scores, call, heads)
     else:
         seen = (row.sight.additive > -torch.inf)[:1, rows]
-    return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1).nan_to_num(0.0)
+    return _softmax(scores.masked_fill(~seen, -torch.inf), call, heads)
 
 
 def by_identity(call: Call, row: int) -> torch.Tensor:

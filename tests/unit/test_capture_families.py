@@ -178,3 +178,34 @@ def test_what_the_formula_does_not_explain_is_taken_from_the_models_own_function
 def test_axes_of_kinds():
     assert axes_of("cross") == ("decoder", "encoder")
     assert axes_of("self") == ("self", "self")
+
+
+def test_sinks_take_their_part_of_the_sum():
+    """gpt-oss: rows sum to less than one, and q·k with the recorded sinks explains them."""
+    import transformers as t
+
+    torch.manual_seed(0)
+    config = t.GptOssConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        intermediate_size=32,
+        num_local_experts=2,
+        num_experts_per_tok=1,
+        vocab_size=64,
+        sliding_window=5,
+    )
+    model = t.GptOssForCausalLM(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    given = {"input_ids": torch.arange(4, 20)[None]}
+    capture = attnlog.capture(model, given)
+    reference = eager(model, {**given, "attention_mask": torch.ones(1, 16)})["self"][0]
+    for number in range(2):
+        np.testing.assert_allclose(capture.weights("self", number), reference[number][0].numpy(), atol=1e-6)
+    assert capture.weights("self", 0).sum(-1).max() < 0.99
+    assert capture.layers[0].vectors.sinks.shape == (4,)
+    assert max(float(layer.explained.max()) for layer in capture.layers) < 1e-5

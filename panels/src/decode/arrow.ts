@@ -62,7 +62,7 @@ export class Columns {
   fail(what: string): AssetSchemaError {
     return new AssetSchemaError(
       `${this.asset}: ${what}`,
-      "The file is not in the attnlog format; run `attnlog verify` on the run.",
+      "The file is not in the attnlog format; copy the run again from where it was written.",
     );
   }
 

@@ -123,7 +123,7 @@ export class Decoder {
     this.worker?.terminate();
     this.running = null;
     waiting.reject(
-      new AssetError(`${waiting.job.asset} could not be decoded in time`, "Run `attnlog verify` on the run."),
+      new AssetError(`${waiting.job.asset} could not be decoded in time`, "Copy the run again from where it was written."),
     );
     this.start();
     this.next();

@@ -91,7 +91,7 @@ function parse(line: string, where: string): Json {
   try {
     value = JSON.parse(line);
   } catch {
-    throw new AssetSchemaError(`${where}: the line is not JSON`, "Run `attnlog verify` on the run.");
+    throw new AssetSchemaError(`${where}: the line is not JSON`, "Copy the run again from where it was written.");
   }
   if (!isObject(value)) throw new AssetSchemaError(`${where}: the line is not an object`);
   return value;

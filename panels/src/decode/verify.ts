@@ -34,7 +34,7 @@ export async function verify(bytes: Uint8Array, expected: Expected, cap: number)
   if (bytes.length < expected.bytes) {
     throw new AssetTruncated(
       `${asset} has ${bytes.length} bytes, its manifest says ${expected.bytes}`,
-      "Copy or sync the run again: `attnlog sync`, then `attnlog verify`.",
+      "Copy the run again from where it was written, or download it from its tracker.",
     );
   }
   if (bytes.length > expected.bytes) {
@@ -44,7 +44,7 @@ export async function verify(bytes: Uint8Array, expected: Expected, cap: number)
   if (found !== expected.sha256) {
     throw new AssetDigestMismatch(
       `${asset} does not have the SHA-256 that its manifest names: it was changed or damaged after it was written`,
-      "Copy or sync the run again: `attnlog sync`, then `attnlog verify`.",
+      "Copy the run again from where it was written, or download it from its tracker.",
     );
   }
 }

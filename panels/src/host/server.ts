@@ -20,7 +20,7 @@ export class ServerSource implements Source {
       throw new AssetError("The server does not answer.", "Start it again: attnlog view <run>");
     }
     if (response.status === 404)
-      throw new AssetMissing(`The server has no ${path}.`, "Run `attnlog verify` on the run.");
+      throw new AssetMissing(`The server has no ${path}.`, "Copy the run again from where it was written.");
     if (!response.ok) throw new AssetError(`The server answered ${response.status} for ${path}.`);
     return response;
   }

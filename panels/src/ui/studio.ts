@@ -202,7 +202,7 @@ export class Studio {
     }
     const box = notice(session.error);
     if (!(session.error instanceof AttnlogError))
-      box.append(h("p", { class: "remedy" }, "Reload the page; if it stays, run `attnlog verify` on the run."));
+      box.append(h("p", { class: "remedy" }, "Reload the page; if it stays, please report it."));
     return box;
   }
 

@@ -10,14 +10,19 @@ from pathlib import Path
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.local import LocalTracker
+from attnlog.delivery.redact import describe
 from attnlog.delivery.tracker import Tracker
-from attnlog.errors import ArgumentError, MissingExtraError
+from attnlog.errors import ArgumentError, AttnlogError, MissingExtraError, TrackerError
 
 GROUP = "attnlog.trackers"
 #: What transformers calls an integration in ``report_to``, where that is not the tracker's own name.
 REPORT_TO = {"comet_ml": "comet"}
 
-Named = str | Tracker
+#: A class makes a tracker for each run, as an entry point does; an object serves one run, which closes it.
+Named = str | Tracker | type[Tracker]
+
+
+_SAFE = "The run folder on this machine is written all the same."
 
 
 def known_trackers() -> dict[str, EntryPoint]:
@@ -38,7 +43,7 @@ def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
             if name != "auto" and name not in known:
                 offered = ", ".join(map(repr, sorted({"auto", *known})))
                 raise ArgumentError(f"there is no tracker named {name!r}; known trackers: {offered}")
-        elif not isinstance(name, Tracker):
+        elif not isinstance(name, Tracker):  # a class that makes trackers has all the methods, too
             raise ArgumentError(
                 f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}"
             )
@@ -74,12 +79,15 @@ def find_trackers(
         names_left[position : position + 1] = _automatic(report_to or ())
     seen = {"local"}
     for name in names_left:
-        if not isinstance(name, str):
+        if isinstance(name, type):
+            with _guard(boundary, f"deliver to {name.__name__}", _SAFE):
+                found.append(_made(name.__name__, name, directory))
+        elif not isinstance(name, str):
             if not isinstance(name, LocalTracker):
                 found.append(name)
         elif name not in seen:
             seen.add(name)
-            with _guard(boundary, f"deliver to {name}", "The run folder on this machine is written all the same."):
+            with _guard(boundary, f"deliver to {name}", _SAFE):
                 found.append(_make(name, directory))
     return found
 
@@ -113,12 +121,22 @@ ACTIVE: dict[str, Callable[[], bool]] = {"mlflow": _mlflow_active, "comet": _com
 def _make(name: str, directory: Path) -> Tracker:
     try:
         factory = known_trackers()[name].load()
-        tracker = factory(directory)
-    except MissingExtraError:
-        raise
+        return _made(name, factory, directory)
     except ModuleNotFoundError as error:
+        if isinstance(error, AttnlogError):
+            raise
         package = (error.name or name).partition(".")[0]
         raise MissingExtraError(package, name, f"the tracker {name!r}") from error
+
+
+def _made(name: str, factory: Callable[[Path], object], directory: Path) -> Tracker:
+    try:
+        tracker = factory(directory)
+    except (AttnlogError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        # Said in our words: a tracker's own error can name an address with a password in it.
+        raise TrackerError(f"the tracker {name!r} cannot be used: {describe(error)}") from None
     if not isinstance(tracker, Tracker):
         raise ArgumentError(f"the tracker {name!r} made a {type(tracker).__name__}, which lacks part of attnlog.delivery.tracker.Tracker")
     return tracker

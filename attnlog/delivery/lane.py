@@ -18,6 +18,8 @@ from attnlog.delivery.tracker import Entry, Tracker
 
 #: A manifest is replaced, and what is derived from a run remade, at most this often (seconds), and at the end.
 PERIOD = 30.0
+#: After a refresh that took long, as over a slow line, the next waits this many times as long.
+RESPITE = 10
 #: Seconds to wait before each further try of one file.
 BACKOFF: tuple[float, ...] = (0.5, 2.0)
 #: So many files in a row that failed mean that the tracker is down, not that a file is bad.
@@ -42,6 +44,7 @@ class Lane:
         self._delivered: set[str] = set()
         self._settled = -PERIOD  # when manifests were last delivered
         self._unseen = False  # something arrived since the last refresh
+        self._refresh_from = 0.0
         self._misses = 0
         self._down: float | None = None  # while the tracker is down: how long to leave it alone
         self._last_error = ""
@@ -119,7 +122,7 @@ class Lane:
             if entry is not None:
                 self._take(entry)
             if last or flushing or self._due():
-                self._settle()
+                self._settle(force=last or flushing)
             if flushing or self._down is not None:
                 with self._wake:  # whoever flushes waits no longer: everything arrived, or the tracker is down
                     self._flushing = False
@@ -140,7 +143,7 @@ class Lane:
         elif not self._deliver(entry):
             self._failed.append(entry)
 
-    def _settle(self) -> None:
+    def _settle(self, *, force: bool) -> None:
         """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run."""
         for _ in range(len(self._failed)):
             entry = self._failed[0]
@@ -157,10 +160,12 @@ class Lane:
             if not delivered:
                 return
             del self._held[path]
-        if self._unseen and not self._held:
+        if self._unseen and not self._held and (force or time.monotonic() >= self._refresh_from):
             self._unseen = False
+            began = time.monotonic()
             self._guarded("refresh the view in", lambda: self.tracker.refresh(self.directory))
             self._settled = time.monotonic()
+            self._refresh_from = self._settled + RESPITE * (self._settled - began)
 
     def _deliver(self, entry: Entry) -> bool:
         """Put one file, in a few tries; a tracker that is down gets a single one."""

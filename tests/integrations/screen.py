@@ -9,7 +9,6 @@ def shows(place: Any, views: tuple[str, ...] = ("head", "model", "neuron")) -> N
     """Wait until the studio is ready and each of the views has drawn; narrow studios show one at a time."""
     place.locator('[data-attnlog-state="ready"]').wait_for(timeout=90_000)
     for view in views:
-        opener = place.locator(f'[data-open-view="{view}"]').first
-        if opener.is_visible():
-            opener.click()
+        if not place.locator(f'[data-view="{view}"]').is_visible():
+            place.locator(f'[data-open-view="{view}"]').first.click(timeout=30_000)
         place.locator(f'[data-view="{view}"][data-ready]').first.wait_for(timeout=60_000)

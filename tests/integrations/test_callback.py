@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,31 @@ def test_a_data_set_that_can_only_be_iterated_is_left_alone(tmp_path: Path, recw
     assert any("can only be iterated" in str(w.message) for w in recwarn)
 
 
+def test_a_model_that_takes_anything_gets_the_rows_too(tmp_path: Path) -> None:
+    from attnlog_integrations.transformers.examples import first_rows
+
+    class Adapter(torch.nn.Module):  # as PEFT's: forward names no input
+        def forward(self, *args: Any, **kwargs: Any) -> None: ...
+
+    loader = torch.utils.data.DataLoader(rows(4, seed=6), shuffle=True, batch_size=2)
+    assert set(first_rows(loader, Adapter(), count=2, max_tokens=8)) == {"input_ids", "attention_mask", "labels"}
+
+
+def test_a_start_that_has_no_rows_yet_is_said_once(tmp_path: Path, recwarn: Any) -> None:
+    callback = AttentionCallback(directory=tmp_path / "runs", on=("begin", "evaluate"))
+    train(tmp_path, callback)
+    assert [commit.step for commit in commits(tmp_path / "runs" / "out")] == [2, 4]
+    assert len([w for w in recwarn if "first evaluation" in str(w.message)]) == 1
+
+
+def test_a_copy_of_the_callback_begins_anew(tmp_path: Path, tokenizer: Any) -> None:
+    callback = AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer)
+    train(tmp_path, callback)
+    copied = pickle.loads(pickle.dumps(callback))  # as search backends do with a whole Trainer
+    assert copied.directory is None
+    assert copied.options.inputs == callback.options.inputs
+
+
 def test_begin_every_and_end_are_moments_of_their_own(tmp_path: Path, tokenizer: Any) -> None:
     callback = AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer, on=("begin", "end"), every=3)
     train(tmp_path, callback)
@@ -237,3 +263,16 @@ def test_only_rank_zero_records(tmp_path: Path, tokenizer: Any) -> None:
     callback.on_evaluate(arguments(tmp_path), state, TrainerControl(), model=build("bert"), metrics={})
     assert callback.directory is None
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_comes_after_a_close_goes_on_in_the_same_folder(tmp_path: Path, tokenizer: Any) -> None:
+    callback = AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer)
+    trained = trainer(tmp_path, [callback])
+    trained.evaluate()
+    callback.close()
+    trained.evaluate()  # the same step and weights: nothing new
+    trained.train()
+    callback.close()
+    saved = attnlog.open(tmp_path / "runs" / "out")
+    assert saved.steps == (0, 2, 4)
+    assert sorted(len(manifest.commits) for manifest in saved.manifests) == [1, 2]

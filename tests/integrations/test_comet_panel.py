@@ -95,6 +95,13 @@ def test_the_panel_shows_an_offline_archive(tmp_path: Path, comet: Loopback, pan
         shows(page)
 
 
+def test_a_panel_as_narrow_as_comets_shows_every_view(tmp_path: Path, comet: Loopback, panel: Path, page: Any) -> None:
+    page.set_viewport_size({"width": 400, "height": 480})
+    with host_page(panel, {"one": offline(tmp_path)}) as address:
+        page.goto(address)
+        shows(page)
+
+
 def test_the_panel_shows_what_the_real_client_reads_back(tmp_path: Path, comet: Loopback, panel: Path, page: Any) -> None:
     experiment = comet_ml.start()
     deliver(small_run(tmp_path / "run"))

@@ -14,7 +14,7 @@ from attnlog.boundary import AttnlogWarning, Boundary
 from attnlog.delivery import discovery
 from attnlog.delivery.discovery import check_names, find_trackers
 from attnlog.delivery.local import LocalTracker
-from attnlog.errors import ArgumentError, MissingExtraError
+from attnlog.errors import ArgumentError, MissingExtraError, TrackerError
 
 
 class Plugin(LocalTracker):
@@ -64,6 +64,20 @@ def test_an_entry_point_becomes_a_tracker_of_the_run_folder(tmp_path: Path, plug
 def test_a_tracker_may_be_given_itself(tmp_path: Path) -> None:
     mine = Other()
     assert find_trackers([mine, "local"], tmp_path)[1:] == [mine]
+
+
+def test_a_class_makes_a_tracker_for_each_run(tmp_path: Path) -> None:
+    made = [find_trackers(Other, tmp_path / name)[1] for name in ("one", "two")]
+    assert [tracker.directory.name for tracker in made] == ["one", "two"]  # type: ignore[attr-defined]
+
+
+def test_a_factorys_own_error_is_told_without_secrets(tmp_path: Path) -> None:
+    class Failing(Other):
+        def __init__(self, directory: Path | None = None) -> None:
+            raise ConnectionError("https://me:pass-word@host refused")
+
+    with pytest.raises(TrackerError, match="'Failing' cannot be used: ConnectionError: https://host refused"):
+        find_trackers(Failing, tmp_path)
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:

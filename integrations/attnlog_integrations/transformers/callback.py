@@ -15,7 +15,7 @@ from attnlog_integrations.transformers.trainer_state import Moment, moment
 from attnlog_integrations.transformers.untouched import untouched
 
 from attnlog.boundary import Boundary
-from attnlog.delivery.tracker import Tracker
+from attnlog.delivery.discovery import Named
 from transformers import TrainerCallback
 
 _REMEDY = "Set ATTNLOG_STRICT=1 to see where it comes from."
@@ -31,7 +31,7 @@ class AttentionCallback(TrainerCallback):
         inputs: texts, text pairs, or a mapping of ready-made model inputs; None: the first `examples` rows of the evaluation set.
         tokenizer: default: the Trainer's processing class.
         tracker: where to deliver beside the local folder: ``"auto"`` (what the Trainer reports to and what is active), names,
-            or trackers.
+            tracker classes, or a tracker (which serves one run: give its class for a hyperparameter search).
         directory: the folder of run folders.
         on: any of ``"evaluate"``, ``"save"``, ``"begin"``, ``"end"``.
         every: besides, every so many steps.
@@ -52,7 +52,7 @@ class AttentionCallback(TrainerCallback):
         inputs: Any = None,
         *,
         tokenizer: Any = None,
-        tracker: str | Tracker | Iterable[str | Tracker] = "auto",
+        tracker: Named | Iterable[Named] = "auto",
         directory: str | Path = "attnlog-runs",
         on: str | Iterable[str] = ("evaluate", "save"),
         every: int | None = None,
@@ -64,7 +64,7 @@ class AttentionCallback(TrainerCallback):
         budget: str | int | None = None,
         examples: int = 8,
     ) -> None:
-        self.options = Options.of(
+        options = Options.of(
             inputs=inputs,
             tokenizer=tokenizer,
             tracker=tracker,
@@ -79,11 +79,23 @@ class AttentionCallback(TrainerCallback):
             budget=budget,
             examples=examples,
         )
+        self._begin(options)
+
+    def _begin(self, options: Options) -> None:
+        self.options = options
         self._boundary = Boundary()
         self._recorder: Recorder | None = None
         self._in_training = False
         self._trained = False  # a training ended: the best weights may be loaded again
         self._trial = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: search backends copy a whole Trainer, and a run that is open cannot be copied."""
+        return {"options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin anew with the same options."""
+        self._begin(state["options"])
 
     @property
     def directory(self) -> Path | None:
@@ -171,7 +183,9 @@ class AttentionCallback(TrainerCallback):
         loader = more.get("eval_dataloader")
         if loader is None and self.options.inputs is None:
             if self._in_training and str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no":
-                # The evaluation set comes with the first evaluation; other rows now would not compare with it.
+                # Other rows now would not compare with those of the evaluation set later.
+                message = "the rows to record are known at the first evaluation; give AttentionCallback the inputs to record from the start"
+                self._boundary.warn("no rows", f"attnlog did not record step {now.step}: {message}.")
                 return
             loader = more.get("train_dataloader")
         recorder.record(now, model, tokenizer=more.get("processing_class"), dataloader=loader)

@@ -26,8 +26,10 @@ def first_rows(dataloader: Any, model: Any, *, count: int, max_tokens: int) -> d
         batch = dataloader.collate_fn(_rows(dataloader.dataset, count))
     if not isinstance(batch, Mapping) and not hasattr(batch, "keys"):
         raise InputError(f"the evaluation set's batches are {type(batch).__name__}, not model inputs by name: {_REMEDY}")
+    given = {name: batch[name] for name in batch.keys() if batch[name] is not None}
     known = inspect.signature(model.forward).parameters
-    inputs = {name: batch[name] for name in batch.keys() if name in known and batch[name] is not None}
+    # A wrapper such as PEFT's takes whatever comes and names nothing.
+    inputs = {name: value for name, value in given.items() if name in known} or given
     return {name: _cut(value, inputs.get("input_ids"), max_tokens) for name, value in inputs.items()}
 
 

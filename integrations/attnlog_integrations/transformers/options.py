@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnlog.delivery.discovery import check_names
-from attnlog.delivery.tracker import Tracker
+from attnlog.delivery.discovery import Named, check_names
 from attnlog.errors import ArgumentError, InputError
 from attnlog.record import PRECISIONS
 from attnlog.sizes import parse_size
@@ -23,7 +22,7 @@ class Options:
 
     inputs: Any  # None, a mapping, or a list of texts and pairs
     tokenizer: Any
-    tracker: tuple[str | Tracker, ...]
+    tracker: tuple[Named, ...]
     directory: Path
     on: frozenset[str]
     every: int | None

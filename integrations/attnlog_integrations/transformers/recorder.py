@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnlog_integrations.transformers.cost import input_lengths, said, step_cost
 from attnlog_integrations.transformers.options import Options
@@ -15,6 +15,9 @@ from attnlog_integrations.transformers.trainer_state import Moment
 from attnlog.boundary import Boundary
 from attnlog.errors import InputError
 
+if TYPE_CHECKING:
+    from attnlog.run import Run
+
 logger = logging.getLogger("attnlog")
 
 
@@ -22,21 +25,14 @@ class Recorder:
     """Records one training into one run folder."""
 
     def __init__(self, options: Options, directory: Path, *, report_to: Sequence[str], boundary: Boundary) -> None:
-        from attnlog.run import Run
-
         self._options = options
+        self._report_to = tuple(report_to)
+        self._boundary = boundary
         self._inputs: Any = options.inputs
         self._told = False
         self._said: dict[int, Moment] = {}  # what the run says of each step
-        self.run = Run(
-            directory,
-            tracker=list(options.tracker),
-            precision=options.precision,
-            budget=options.budget,
-            name=directory.name,
-            report_to=tuple(report_to),
-            boundary=boundary,
-        )
+        self._closed = False
+        self.run = self._open(directory)
 
     @property
     def last(self) -> int:
@@ -48,6 +44,20 @@ class Recorder:
         """The run folder."""
         return Path(self.run.directory)
 
+    def _open(self, directory: Path) -> Run:
+        from attnlog.run import Run
+
+        trackers: list[Any] = list(self._options.tracker)
+        return Run(
+            directory,
+            tracker=trackers,
+            precision=self._options.precision,
+            budget=self._options.budget,
+            name=directory.name,
+            report_to=self._report_to,
+            boundary=self._boundary,
+        )
+
     def record(self, moment: Moment, model: Any, *, tokenizer: Any, dataloader: Any) -> None:
         """Capture and log, or add to the step what is new about it when it was recorded already."""
         if moment.step in self._said:
@@ -55,6 +65,8 @@ class Recorder:
             return
         from attnlog.capture.api import capture
 
+        if self._closed:  # what comes after an end goes on in the same folder, as another writer
+            self.run, self._closed = self._open(self.directory), False
         options = self._options
         tokenizer = options.tokenizer if options.tokenizer is not None else tokenizer
         inputs = self._ready(model, dataloader)
@@ -82,7 +94,7 @@ class Recorder:
     def amend(self, moment: Moment) -> None:
         """Add a checkpoint or metrics to a step that was recorded."""
         known = self._said.get(moment.step)
-        if known is None:
+        if known is None or self._closed:
             return
         checkpoint = moment.checkpoint if moment.checkpoint != known.checkpoint else None
         metrics = {name: value for name, value in moment.metrics.items() if known.metrics.get(name) != value}
@@ -100,6 +112,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write and deliver what is left, within a bounded time."""
+        self._closed = True
         self.run.close()
 
     def _ready(self, model: Any, dataloader: Any) -> Any:

@@ -41,7 +41,7 @@ logger = logging.getLogger("attnlog")
 
 
 def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
-    """Name the runs at some places: each a run folder, or a folder that holds run folders.
+    """Name the runs at some places: each a run folder, or a folder that holds run folders, the last written first.
 
     Raises:
         RunNotFoundError: a place holds no run.
@@ -52,7 +52,8 @@ def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
     for place in places:
         path = Path(place)
         if path.is_dir() and not manifest_names(path):
-            inside = sorted(p for p in path.iterdir() if p.is_dir() and manifest_names(p))
+            # What was written last is what a person wants to see first.
+            inside = sorted((p for p in path.iterdir() if p.is_dir() and manifest_names(p)), key=_written, reverse=True)
             if not inside:
                 raise RunNotFoundError(f"there is no run in {path}: no manifest-….jsonl there nor one folder below")
             found += inside
@@ -134,6 +135,10 @@ def application(runs: Mapping[str, Path]) -> Starlette:
     # A website must not reach this server by a name of its own that resolves to loopback (DNS rebinding).
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
     return app
+
+
+def _written(run: Path) -> tuple[float, str]:
+    return max(manifest.stat().st_mtime for manifest in run.glob("manifest-*.jsonl")), run.name
 
 
 def _name(run: SavedRun) -> str:

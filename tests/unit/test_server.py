@@ -31,8 +31,13 @@ def test_runs_are_listed_by_name(client):
     assert client.get("/api/runs").json() == {"runs": [{"id": "0", "name": "golden decoder"}, {"id": "1", "name": "golden pair"}]}
 
 
-def test_a_folder_of_runs_is_all_of_them():
-    assert [p.name for p in find_runs([GOLDEN]).values()] == ["decoder", "pair", "sequence"]
+def test_a_folder_of_runs_is_all_of_them_the_last_written_first(tmp_path):
+    import os
+
+    for age, name in enumerate(("pair", "decoder", "sequence")):
+        shutil.copytree(GOLDEN / name, tmp_path / name)
+        os.utime(next((tmp_path / name).glob("manifest-*")), (1e9 - age, 1e9 - age))
+    assert [p.name for p in find_runs([tmp_path]).values()] == ["pair", "decoder", "sequence"]
 
 
 def test_manifests_come_as_they_are(client):

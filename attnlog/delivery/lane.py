@@ -62,13 +62,16 @@ class Lane:
             self._start()
             self._wake.notify_all()
 
-    def flush(self, seconds: float) -> bool:
-        """Deliver manifests now and wait, at most so long, until nothing is left; False when something is."""
+    def hurry(self) -> None:
+        """Ask the lane to deliver its manifests as soon as what comes before them is through, not when their period is over."""
         with self._wake:
-            if self._thread is None or self._finishing or self._down is not None:
-                return not (self._queue or self._failed or self._held)
-            self._flushing = True
+            # A tracker that is down is asked again when its time comes, not whenever somebody hurries.
+            self._flushing = self._thread is not None and not self._finishing and self._down is None
             self._wake.notify_all()
+
+    def settled(self, seconds: float) -> bool:
+        """Wait, at most so long, until `hurry` is done; False when something is left."""
+        with self._wake:
             self._wake.wait_for(lambda: not self._flushing, seconds)
             self._flushing = False
             return not (self._queue or self._failed or self._held)

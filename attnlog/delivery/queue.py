@@ -48,7 +48,10 @@ class Delivery:
             Whether everything arrived.
         """
         end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
-        return all([lane.flush(max(0.0, end - time.monotonic())) for lane in self._lanes])
+        for lane in self._lanes:
+            lane.hurry()
+        arrived = [lane.settled(max(0.0, end - time.monotonic())) for lane in self._lanes]
+        return all(arrived)
 
     def finish(self, wait: float | None = None) -> str:
         """Deliver what is left within a bounded time and release the trackers.

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # these tests talk to 127.0.0.1 only
+# These tests talk to 127.0.0.1 only. Comet's client, once imported, would begin an experiment of its own at mlflow.start_run().
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["COMET_DISABLE_AUTO_LOGGING"] = "1"
+os.environ["COMET_INTERNAL_SENTRY_DSN"] = ""
 
 CHROMIUM = [
     "--no-sandbox",

@@ -108,7 +108,9 @@ def test_whatever_part_fails_the_training_is_the_same(
     assert left == plain
 
 
-def test_a_tracker_that_fails_warns_once_and_the_run_folder_is_whole(tmp_path: Path, plain: dict[str, Any], tokenizer: Any, recwarn: Any) -> None:
+def test_a_tracker_that_fails_warns_once_and_the_run_folder_is_whole(
+    tmp_path: Path, plain: dict[str, Any], tokenizer: Any, recwarn: Any
+) -> None:
     callback = AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer, tracker=BrokenTracker())
     trained = trainer(tmp_path, [callback])
     trained.train()

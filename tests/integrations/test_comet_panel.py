@@ -12,11 +12,11 @@ from typing import Any
 
 import comet_ml
 import pytest
+from attnlog_integrations.comet.panel import upload_command, write_panel
+from attnlog_integrations.comet.tracker import CometTracker
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.queue import Delivery
-from attnlog_integrations.comet.panel import upload_command, write_panel
-from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_host import host_page, offline_assets, panel_parts
 from tests.integrations.comet_loopback import Loopback, loopback
 from tests.integrations.files import entries, small_run
@@ -84,7 +84,8 @@ def test_the_host_part_of_the_panel_is_what_its_source_builds() -> None:
     esbuild = ROOT / "panels" / "node_modules" / ".bin" / "esbuild"
     if shutil.which("node") is None or not esbuild.exists():
         pytest.skip("needs node and npm ci in panels/")
-    flags = ["--bundle", "--minify", "--format=iife", "--target=chrome109,firefox115,safari16.4", "--charset=ascii", "--legal-comments=none"]
+    flags = ["--bundle", "--minify", "--format=iife", "--charset=ascii", "--legal-comments=none"]
+    flags += ["--target=chrome109,firefox115,safari16.4"]
     built = subprocess.run([esbuild, "src/host/comet.ts", *flags], cwd=ROOT / "panels", check=True, capture_output=True).stdout
     assert (ROOT / "integrations/attnlog_integrations/comet/panel.js").read_bytes() == built
 

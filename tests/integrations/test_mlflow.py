@@ -9,6 +9,9 @@ from typing import Any
 
 import mlflow
 import pytest
+from attnlog_integrations.mlflow.bounded import bounded
+from attnlog_integrations.mlflow.tracker import MlflowTracker
+from attnlog_integrations.transformers import AttentionCallback
 from mlflow import MlflowClient
 
 from attnlog.boundary import Boundary
@@ -16,9 +19,6 @@ from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.sync import sync
 from attnlog.testing import check_tracker
-from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.tracker import MlflowTracker
-from attnlog_integrations.transformers import AttentionCallback
 from tests.integrations.conftest import free_port
 from tests.integrations.files import artifacts, entries, files, small_run
 from tests.integrations.screen import shows

@@ -44,7 +44,9 @@ def arguments(folder: Path, kind: type[TrainingArguments] = TrainingArguments, *
     return kind(**{**given, **more})
 
 
-def trainer(folder: Path, callbacks: list[Any], *, model: Any = "bert", tokenizer: Any = None, evaluate: Any = None, **more: Any) -> Trainer:
+def trainer(
+    folder: Path, callbacks: list[Any], *, model: Any = "bert", tokenizer: Any = None, evaluate: Any = None, **more: Any
+) -> Trainer:
     """A Trainer of a tiny model; BERT trains with dropout."""
     return Trainer(
         build(model) if isinstance(model, str) else model,

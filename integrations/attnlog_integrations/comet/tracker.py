@@ -71,7 +71,8 @@ class CometTracker:
 
     def _log(self, data: bytes, name: str, entry: Entry) -> None:
         if not self._experiment.alive:
-            raise TrackerError(f"the Comet experiment {self._experiment.id} ended before {name} was handed to it; end it after the training")
+            ended = f"the Comet experiment {self._experiment.id} ended before {name} was handed to it"
+            raise TrackerError(f"{ended}; end it after the training")
         # step= and epoch= are for the assets only here: given to Comet, they would set the experiment's own counters back
         # under a training that went on meanwhile, and its metrics would be logged at the wrong step.
         logged = self._experiment.log_asset_data(data, name=name, overwrite=entry.kind == "manifest", metadata=metadata(entry))

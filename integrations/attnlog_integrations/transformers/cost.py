@@ -32,8 +32,9 @@ def input_lengths(inputs: Any, tokenizer: Any, *, max_tokens: int) -> list[int]:
     """Tokens of each input."""
     if isinstance(inputs, Mapping) or hasattr(inputs, "keys"):
         ids = inputs["input_ids"]
-        mask = inputs["attention_mask"] if "attention_mask" in inputs else None
-        return [int(sum(row)) if mask is not None else len(row) for row in (mask if mask is not None else ids)]
+        if "attention_mask" in inputs:
+            return [int(sum(row)) for row in inputs["attention_mask"]]
+        return [len(row) for row in ids]
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
     ids = [tokenizer(*((text,) if isinstance(text, str) else text))["input_ids"] for text in inputs]
     return [min(len(row), max_tokens) for row in ids]

@@ -26,7 +26,7 @@ def first_rows(dataloader: Any, model: Any, *, count: int, max_tokens: int) -> d
         batch = dataloader.collate_fn(_rows(dataloader.dataset, count))
     if not isinstance(batch, Mapping) and not hasattr(batch, "keys"):
         raise InputError(f"the evaluation set's batches are {type(batch).__name__}, not model inputs by name: {_REMEDY}")
-    given = {name: batch[name] for name in batch.keys() if batch[name] is not None}
+    given = {name: batch[name] for name in list(batch.keys()) if batch[name] is not None}
     known = inspect.signature(model.forward).parameters
     # A wrapper such as PEFT's takes whatever comes and names nothing.
     inputs = {name: value for name, value in given.items() if name in known} or given

@@ -73,7 +73,7 @@ def host_page(zip_file: Path, experiments: Mapping[str, Mapping[str, bytes]], *,
     page = _PAGE % {"css": parts["css"], "html": parts["html"], "delivery": json.dumps(delivery), "keys": json.dumps(list(experiments))}
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             if path == "/":
                 self._send(page.encode(), "text/html")

@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     comet: Loopback
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         experiment = query.get("experimentKey", "")
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json({})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         if url.path.endswith("/logger/add/run"):

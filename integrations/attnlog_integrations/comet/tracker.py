@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,17 @@ TWIN = "ATTNLOG_COMET_TWIN"
 #: Larger assets get no twin: base64 in JSON is a third larger, and a panel holds all of it as text at once.
 TWIN_LIMIT = 8_000_000
 
+#: Seconds to wait for Comet's client to upload.
+FLUSH = 60
+
 _REMEDY = "Start one with comet_ml.start() before the training, or leave 'comet' out of tracker="
 
 
 class CometTracker:
     """Writes to the experiment that was running when it was made; it never starts one, which might have other settings.
 
-    Comet's client uploads on threads of its own: what is handed to it counts as delivered, and ``experiment.end()`` waits for it.
+    Comet's client uploads on several threads of its own, in no order. So a manifest is handed to it only when everything before
+    it, an older manifest too, has arrived.
     """
 
     name = "comet"
@@ -55,6 +60,8 @@ class CometTracker:
             TrackerError: the experiment has ended, or Comet's client refused the asset.
         """
         data = file.read_bytes()
+        if entry.kind == "manifest" and self._experiment.alive:
+            self._arrive()
         self._log(data, f"attnlog/{entry.path}", entry)
         if self._twins and entry.kind != "manifest" and len(data) <= TWIN_LIMIT:
             self._log(twin(entry, data), f"attnlog/{entry.path}.json", entry)
@@ -67,7 +74,19 @@ class CometTracker:
         return getattr(self._experiment, "url", None) or f"experiment {self._experiment.id}"
 
     def close(self) -> None:
-        """Leave the experiment to whoever started it."""
+        """Wait for what was handed over; the experiment is left to whoever started it."""
+        if self._experiment.alive:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Wait until Comet's client has uploaded everything it was given, for a bounded time."""
+        arrived: list[bool] = []
+        # Its flush can wait without bound while the line is down, so it may hold up a thread that nobody waits for.
+        thread = threading.Thread(target=lambda: arrived.append(bool(self._experiment.flush(timeout=FLUSH))), daemon=True)
+        thread.start()
+        thread.join(FLUSH + 5)
+        if not (arrived and arrived[0]):
+            raise TrackerError(f"Comet's client did not upload within {FLUSH} s what was handed to it; it goes on trying by itself")
 
     def _log(self, data: bytes, name: str, entry: Entry) -> None:
         if not self._experiment.alive:

@@ -152,8 +152,7 @@ export class CometSource implements Source {
     for (const asset of await this.api.experimentAssets(run)) {
       const path = pathOf(asset);
       const other = path === null ? undefined : assets.get(path);
-      // Of several with one name (an overwritten manifest) the newest counts.
-      if (path !== null && (!other || (asset.createdAt ?? 0) >= (other.createdAt ?? 0))) assets.set(path, asset);
+      if (path !== null && (!other || isNewer(asset, other))) assets.set(path, asset);
     }
     this.known.set(run, assets);
     return { assets, sizes: before?.sizes ?? new Map() };
@@ -235,6 +234,12 @@ export async function drawPanel(panel: CometPanel, experiments: readonly string[
   element.id = "attnlog";
   const state = drawn?.state() ?? "";
   drawn = studio.mount(element, new CometSource(panel.api, experiments), { fill: true, state });
+}
+
+/** Of several assets with one name (a manifest that was replaced) the longest counts: manifests only grow. */
+function isNewer(asset: CometAsset, than: CometAsset): boolean {
+  const longer = (asset.fileSize ?? 0) - (than.fileSize ?? 0);
+  return longer > 0 || (longer === 0 && (asset.createdAt ?? 0) >= (than.createdAt ?? 0));
 }
 
 function pathOf(asset: CometAsset): string | null {

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,6 +152,27 @@ class Run:
         if said is not None or added:
             self._put(lambda: self._update(step, said, added), waits=False)
 
+    def flush(self, wait: float | None = None) -> bool:
+        """Write what waits, the last step whole, and deliver it; the run stays open.
+
+        Args:
+            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+
+        Returns:
+            Whether everything was written and delivered.
+        """
+        from attnlog.delivery.queue import exit_wait
+
+        end = time.monotonic() + (exit_wait() if wait is None else wait)
+        if self._thread is not None and not self._closing:
+            self._put(self._write_whole, waits=False)
+        with self._turn:
+            written = self._turn.wait_for(lambda: not self._work, max(0.0, end - time.monotonic()))
+        delivered = False
+        with self.boundary.guard("deliver the run", _SAFE):
+            delivered = self._delivery.flush(max(0.0, end - time.monotonic()))
+        return written and delivered
+
     def close(self) -> None:
         """Write what waits, deliver for a bounded time (``ATTNLOG_EXIT_WAIT``), and say where the run is. Safe to call again."""
         atexit.unregister(self.close)
@@ -161,10 +183,8 @@ class Run:
             self._turn.notify_all()
         if self._thread is not None:
             self._thread.join()
-        if self._unwhole is not None:
-            capture, moment = self._unwhole
-            with self.boundary.guard("write the last step whole", _SAFE):
-                self._write_whole(capture, moment)
+        with self.boundary.guard("write the last step whole", _SAFE):
+            self._write_whole()
         with self.boundary.guard("finish delivery", _SAFE):
             for said in self._delivery.finish().splitlines():
                 logger.info(said)
@@ -216,10 +236,13 @@ class Run:
         self._write(capture, moment, write_assets(capture, precision=self._precision, complete=False), complete=False)
         self._unwhole = capture, moment
 
-    def _write_whole(self, capture: Capture, moment: _Moment) -> None:
+    def _write_whole(self) -> None:
+        """Write the last step again, whole, if the budget thinned it."""
         from attnlog.format.write import write_assets
 
-        self._write(capture, moment, write_assets(capture, precision=self._precision), complete=True)
+        if self._unwhole is not None:
+            (capture, moment), self._unwhole = self._unwhole, None
+            self._write(capture, moment, write_assets(capture, precision=self._precision), complete=True)
 
     def _write(self, capture: Capture, moment: _Moment, assets: Assets, *, complete: bool) -> None:
         for name in ("model", "config"):

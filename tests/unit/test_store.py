@@ -150,6 +150,26 @@ def test_beyond_the_budget_index_and_pictures_are_kept_and_the_last_step_whole(t
         saved.read(3).weights("self", 0)
 
 
+def test_flushing_writes_what_waits_and_the_run_goes_on(tmp_path):
+    with attnlog.Run(tmp_path / "run") as run:
+        run.log(capture(), step=1)
+        assert run.flush()
+        assert attnlog.open(tmp_path / "run").steps == (1,)
+        run.log(capture(), step=2)
+    assert attnlog.open(tmp_path / "run").steps == (1, 2)
+
+
+def test_flushing_writes_a_thinned_last_step_whole(tmp_path):
+    with pytest.warns(attnlog.AttnlogWarning, match="budget"), attnlog.Run(tmp_path / "run", budget=1) as run:
+        run.log(capture(), step=1)
+        assert run.flush()
+        assert attnlog.open(tmp_path / "run").commit(1).complete
+        run.amend(1, metrics={"eval_loss": 1.0})
+    commit = attnlog.open(tmp_path / "run").commit(1)
+    assert commit.complete
+    assert commit.metrics == {"eval_loss": 1.0}
+
+
 def test_a_write_that_fails_warns_once_and_logging_goes_on(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

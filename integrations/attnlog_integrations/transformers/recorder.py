@@ -106,9 +106,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what waits and let it be delivered, within a bounded time; the run stays open."""
-        flush = getattr(self.run, "flush", None)
-        if flush is not None:
-            flush()
+        self.run.flush()
 
     def close(self) -> None:
         """Write and deliver what is left, within a bounded time."""

@@ -41,7 +41,7 @@ def check_tracker(factory: Factory, read_back: ReadBack | None = None) -> None:
         def work() -> None:
             try:
                 _deliver(tracker, folder, read_back)
-            except BaseException as error:  # noqa: BLE001 — raised on the caller's thread
+            except BaseException as error:
                 failures.append(error)
 
         # As in a training: made on one thread, used on another.

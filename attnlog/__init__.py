@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from attnlog_integrations.transformers.callback import AttentionCallback as AttentionCallback
-
     from attnlog.boundary import AttnlogWarning as AttnlogWarning
     from attnlog.capture.api import capture as capture
     from attnlog.capture.tensors import from_tensors as from_tensors
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from attnlog.store.open import open_run as open
     from attnlog.view.export import export_html as export
     from attnlog.view.server import view as view
+    from attnlog_integrations.transformers.callback import AttentionCallback as AttentionCallback
 
 # public name → (module, name there, extra that brings its packages)
 _PUBLIC: dict[str, tuple[str, str, str | None]] = {

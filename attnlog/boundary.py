@@ -38,7 +38,9 @@ class Boundary:
         except Exception as error:
             if strict():
                 raise
-            self.warn(doing, f"attnlog could not {doing}: {type(error).__name__}: {error}. Training goes on. {remedy}".rstrip())
+            from attnlog.delivery.redact import describe
+
+            self.warn(doing, f"attnlog could not {doing}: {describe(error)}. Training goes on. {remedy}".rstrip())
 
     def warn(self, key: str, message: str) -> None:
         """Warn once for this key and count every time."""

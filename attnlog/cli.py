@@ -1,4 +1,4 @@
-"""The command line: ``attnlog view | export | panel``."""
+"""The command line: ``attnlog view | export | sync | panel``."""
 
 from __future__ import annotations
 
@@ -59,12 +59,28 @@ def panel() -> None:
 
 @panel.command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
-def comet(out: Path) -> None:
+@click.option("--workspace", default="YOUR-WORKSPACE", help="Your Comet workspace, for the upload command that is printed.")
+def comet(out: Path, workspace: str) -> None:
     """Write the Comet JavaScript panel as a zip to upload in Comet."""
-    from attnlog_integrations.comet.panel import write_panel
+    from attnlog_integrations.comet.panel import upload_command, write_panel
 
     write_panel(out)
-    click.echo(f"{out}: in a Comet project, Panels → Add → Upload, choose this file")
+    click.echo(f"{out}: in a Comet project, Panels → Add → Upload, choose this file; or, with your key in COMET_API_KEY:")
+    click.echo(f"  {upload_command(out, workspace)}")
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--tracker", "trackers", multiple=True, required=True, help="Where to: mlflow, comet or a plugin; may be given again.")
+@click.option("--wait", type=click.FloatRange(min=0), default=3600.0, show_default=True, help="Seconds to take at most.")
+def sync(run: Path, trackers: tuple[str, ...], wait: float) -> None:
+    """Deliver what a run folder holds and a tracker has not received.
+
+    MLflow takes the run that MLFLOW_RUN_ID names, Comet the experiment that is running.
+    """
+    from attnlog.delivery.sync import sync as finish
+
+    click.echo(finish(run, trackers, wait=wait))
 
 
 if __name__ == "__main__":

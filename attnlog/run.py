@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 import os
 import threading
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attnlog.boundary import Boundary
 from attnlog.errors import ArgumentError
+from attnlog.say import say
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from attnlog.format.write import Assets
     from attnlog.record import Capture
     from attnlog.store.manifest import Commit
-
-logger = logging.getLogger("attnlog")
 
 QUEUED = 2  # captures that may wait to be written
 PATIENCE = 1.0  # seconds that training waits for room in the queue before a capture is dropped
@@ -53,7 +51,7 @@ class Run:
         self,
         directory: str | os.PathLike[str],
         *,
-        tracker: str | Tracker | Sequence[str | Tracker] = "local",
+        tracker: str | Tracker | type[Tracker] | Sequence[str | Tracker | type[Tracker]] = "local",
         precision: str = "u8",
         budget: int | str | None = None,
         name: str | None = None,
@@ -65,7 +63,8 @@ class Run:
 
         Args:
             directory: the run folder.
-            tracker: where it is delivered: ``"local"``, ``"mlflow"``, ``"comet"``, ``"auto"``, a plugin's name, a `Tracker`, or several.
+            tracker: where it is delivered: ``"local"``, ``"mlflow"``, ``"comet"``, ``"auto"``, a plugin's name, a `Tracker` or
+                the class of one, or several.
             precision: of the stored weights: ``u8``, ``f16`` or ``f32``.
             budget: bytes that the run may take, such as ``"1GB"``; beyond it only index and pictures are written, and the last step.
             name: shown for the run; default: the folder's name.
@@ -187,7 +186,7 @@ class Run:
             self._write_whole()
         with self.boundary.guard("finish delivery", _SAFE):
             for said in self._delivery.finish().splitlines():
-                logger.info(said)
+                say(said)
         if self._error is not None:
             error, self._error = self._error, None
             raise error

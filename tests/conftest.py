@@ -11,7 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("COMET_LOGGING_CONSOLE", "ERROR")
 
-TEXT = "the cat sat on the mat and the cat saw the dog while the nurse said that he was tired of the cat on the mat".split()  # noqa: SIM905
+TEXT = "the cat sat on the mat and the cat saw the dog while the nurse said that he was tired of the cat on the mat".split()
 
 
 @pytest.fixture(scope="session")

@@ -44,9 +44,7 @@ def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
                 offered = ", ".join(map(repr, sorted({"auto", *known})))
                 raise ArgumentError(f"there is no tracker named {name!r}; known trackers: {offered}")
         elif not isinstance(name, Tracker):  # a class that makes trackers has all the methods, too
-            raise ArgumentError(
-                f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}"
-            )
+            raise ArgumentError(f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}")
     return asked
 
 

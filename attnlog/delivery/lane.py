@@ -116,9 +116,7 @@ class Lane:
     def _work(self) -> None:
         while not self._abandoned:
             with self._wake:
-                self._wake.wait_for(
-                    lambda: self._queue or self._finishing or self._flushing or self._due(), self._until_due()
-                )
+                self._wake.wait_for(lambda: self._queue or self._finishing or self._flushing or self._due(), self._until_due())
                 entry = self._queue.popleft() if self._queue else None
                 last = self._finishing and not self._queue
                 flushing = self._flushing and not self._queue

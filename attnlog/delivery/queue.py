@@ -28,9 +28,7 @@ class Delivery:
     def __init__(self, directory: Path, trackers: Sequence[Tracker], boundary: Boundary) -> None:
         self.directory = Path(directory)
         self.trackers = tuple(trackers)
-        self._lanes = [
-            Lane(self.directory, tracker, boundary) for tracker in trackers if not isinstance(tracker, LocalTracker)
-        ]
+        self._lanes = [Lane(self.directory, tracker, boundary) for tracker in trackers if not isinstance(tracker, LocalTracker)]
         self._finished: str | None = None
 
     def offer(self, entries: Sequence[Entry]) -> None:

@@ -39,7 +39,7 @@ def open_run(place: str | os.PathLike[str]) -> SavedRun:
 
 
 def manifest_names(directory: Path) -> list[str]:
-    """Name the manifests of a run folder, oldest writer first."""
+    """Name the manifests of a run folder, in the order of their writers' names."""
     return sorted(entry.name for entry in os.scandir(directory) if NAME.fullmatch(entry.name))
 
 

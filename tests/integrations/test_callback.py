@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from attnlog_integrations.transformers import AttentionCallback
 
 import attnlog
 from attnlog.errors import ArgumentError, InputError
+from attnlog_integrations.transformers import AttentionCallback
 from tests.conftest import build
 from tests.integrations.training import TEXTS, arguments, rows, trainer
 

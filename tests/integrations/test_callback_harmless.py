@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attnlog_integrations.transformers import AttentionCallback
 
 from attnlog.boundary import AttnlogWarning
 from attnlog.delivery.tracker import Entry
+from attnlog_integrations.transformers import AttentionCallback
 from tests.integrations.training import TEXTS, fingerprint, trainer
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import comet_ml
 import pytest
-from attnlog_integrations.comet.tracker import CometTracker
-from attnlog_integrations.transformers import AttentionCallback
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
 from attnlog.errors import TrackerError
 from attnlog.testing import check_tracker
+from attnlog_integrations.comet.tracker import CometTracker
+from attnlog_integrations.transformers import AttentionCallback
 from tests.integrations.comet_host import offline_assets
 from tests.integrations.comet_loopback import Loopback, loopback
 from tests.integrations.files import entries, files, small_run

@@ -12,11 +12,11 @@ from typing import Any
 
 import comet_ml
 import pytest
-from attnlog_integrations.comet.panel import upload_command, write_panel
-from attnlog_integrations.comet.tracker import CometTracker
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.queue import Delivery
+from attnlog_integrations.comet.panel import upload_command, write_panel
+from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_host import host_page, offline_assets, panel_parts
 from tests.integrations.comet_loopback import Loopback, loopback
 from tests.integrations.files import entries, small_run

@@ -9,9 +9,6 @@ from typing import Any
 
 import mlflow
 import pytest
-from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.tracker import MlflowTracker
-from attnlog_integrations.transformers import AttentionCallback
 from mlflow import MlflowClient
 
 from attnlog.boundary import Boundary
@@ -19,6 +16,9 @@ from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.sync import sync
 from attnlog.testing import check_tracker
+from attnlog_integrations.mlflow.bounded import bounded
+from attnlog_integrations.mlflow.tracker import MlflowTracker
+from attnlog_integrations.transformers import AttentionCallback
 from tests.integrations.conftest import free_port
 from tests.integrations.files import artifacts, entries, files, small_run
 from tests.integrations.screen import shows
@@ -88,9 +88,7 @@ def test_without_a_run_one_is_begun_and_ended_and_none_becomes_active(tmp_path: 
     assert mlflow.active_run() is None
 
 
-def test_a_run_named_by_the_environment_is_used_and_not_ended(
-    tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_named_by_the_environment_is_used_and_not_ended(tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = small_run(tmp_path / "run")
     client = MlflowClient(mlflow_sqlite)
     run = client.create_run("1")

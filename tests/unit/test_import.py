@@ -35,7 +35,8 @@ def test_every_public_name_is_there():
 
 
 def test_functions_stay_functions_when_the_packages_of_their_name_are_imported():
-    code = "import attnlog.capture.tensors, attnlog.view.server, attnlog, json; print(json.dumps([type(attnlog.capture).__name__, type(attnlog.view).__name__]))"
+    code = "import attnlog.capture.tensors, attnlog.view.server, attnlog, json; "
+    code += "print(json.dumps([type(attnlog.capture).__name__, type(attnlog.view).__name__]))"
     assert python(code) == ["function", "function"]
 
 

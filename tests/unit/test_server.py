@@ -136,3 +136,9 @@ def test_the_comet_panel_is_written(tmp_path):
     result = CliRunner().invoke(main, ["panel", "comet", str(tmp_path / "panel.zip")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "panel.zip").stat().st_size > 10_000
+
+
+def test_syncing_an_unknown_tracker_names_the_known_ones():
+    result = CliRunner().invoke(main, ["sync", str(GOLDEN / "decoder"), "--tracker", "nobody"])
+    assert result.exit_code == 1
+    assert "'mlflow'" in result.output

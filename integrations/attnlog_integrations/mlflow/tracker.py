@@ -7,12 +7,11 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.link import NOTE, TAG, VIEWER, viewer_link, with_line
-
 from attnlog.delivery.redact import describe, redact
 from attnlog.delivery.tracker import Entry
 from attnlog.errors import TrackerError
+from attnlog_integrations.mlflow.bounded import bounded
+from attnlog_integrations.mlflow.link import NOTE, TAG, VIEWER, viewer_link, with_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attnlog.boundary import Boundary
+from attnlog.delivery.discovery import Named
 from attnlog_integrations.transformers.naming import run_folder, run_name
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.recorder import Recorder
 from attnlog_integrations.transformers.sharded import sharding
 from attnlog_integrations.transformers.trainer_state import Moment, moment
 from attnlog_integrations.transformers.untouched import untouched
-
-from attnlog.boundary import Boundary
-from attnlog.delivery.discovery import Named
 from transformers import TrainerCallback
 
 _REMEDY = "Set ATTNLOG_STRICT=1 to see where it comes from."

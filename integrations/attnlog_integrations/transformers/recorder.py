@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnlog.boundary import Boundary
+from attnlog.errors import InputError
+from attnlog.say import say
 from attnlog_integrations.transformers.cost import input_lengths, said, step_cost
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.trainer_state import Moment
 
-from attnlog.boundary import Boundary
-from attnlog.errors import InputError
-
 if TYPE_CHECKING:
     from attnlog.run import Run
-
-logger = logging.getLogger("attnlog")
 
 
 class Recorder:
@@ -99,9 +96,7 @@ class Recorder:
         checkpoint = moment.checkpoint if moment.checkpoint != known.checkpoint else None
         metrics = {name: value for name, value in moment.metrics.items() if known.metrics.get(name) != value}
         if checkpoint is not None or metrics:
-            self._said[moment.step] = replace(
-                known, checkpoint=moment.checkpoint or known.checkpoint, metrics={**known.metrics, **metrics}
-            )
+            self._said[moment.step] = replace(known, checkpoint=moment.checkpoint or known.checkpoint, metrics={**known.metrics, **metrics})
             self.run.amend(moment.step, checkpoint=checkpoint, metrics=metrics)
 
     def flush(self) -> None:
@@ -134,6 +129,6 @@ class Recorder:
                 model, lengths, precision=options.precision, record=options.record, layers=options.layers, heads=options.heads
             )
         except Exception:
-            logger.info("attnlog records attention in %s", self.directory)
+            say(f"attention is recorded in {self.directory}")
             return
-        logger.info("attnlog records %s in %s", said(len(lengths), heads, cost), self.directory)
+        say(f"{said(len(lengths), heads, cost)}, recorded in {self.directory}")

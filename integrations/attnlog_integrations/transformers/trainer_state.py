@@ -35,9 +35,7 @@ def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, s
     numbers = _numbers(metrics or {})
     if best and state.best_global_step is not None and state.best_model_checkpoint is not None:
         step = int(state.best_global_step)
-        return Moment(
-            step=step, epoch=_logged(state, step, "epoch"), checkpoint=str(state.best_model_checkpoint), metrics=numbers
-        )
+        return Moment(step=step, epoch=_logged(state, step, "epoch"), checkpoint=str(state.best_model_checkpoint), metrics=numbers)
     step = int(state.global_step)
     return Moment(
         step=step,

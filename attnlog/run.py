@@ -99,6 +99,7 @@ class Run:
         self._work: deque[tuple[bool, Callable[[], None]]] = deque()
         self._turn = threading.Condition()
         self._closing = False
+        self._process = os.getpid()
         self._error: BaseException | None = None
         self.dropped = 0
         self._thread: threading.Thread | None = None
@@ -133,10 +134,11 @@ class Run:
 
         if isinstance(step, bool) or not isinstance(step, int) or step < 0:
             raise ArgumentError(f"step is {step!r}; it is a whole number from 0")
-        if self._closing:
-            raise ArgumentError(f"the run {self.directory} is closed: open it again to log step {step}")
+        self._check_open(step)
         check_precision(capture, self._precision)
-        moment = _Moment(step, epoch, None if checkpoint is None else os.fspath(checkpoint), loss, numbers(metrics))
+        said = numbers({"epoch": epoch, "loss": loss})
+        path = None if checkpoint is None else os.fspath(checkpoint)
+        moment = _Moment(step, said.get("epoch"), path, said.get("loss"), numbers(metrics))
         if not self._put(lambda: self._commit(capture, moment), waits=True):
             self.dropped += 1
             self.boundary.warn(
@@ -146,6 +148,7 @@ class Run:
 
     def amend(self, step: int, *, checkpoint: str | os.PathLike[str] | None = None, metrics: Mapping[str, float] | None = None) -> None:
         """Add a checkpoint or metrics to the commit of a step that was logged before; returns at once."""
+        self._check_open(step)
         said = None if checkpoint is None else os.fspath(checkpoint)
         added = numbers(metrics)
         if said is not None or added:
@@ -153,6 +156,8 @@ class Run:
 
     def flush(self, wait: float | None = None) -> bool:
         """Write what waits, the last step whole, and deliver it; the run stays open.
+
+        Meant for the end of a training, not for every step: a step that the budget had thinned is written whole each time.
 
         Args:
             wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
@@ -162,7 +167,7 @@ class Run:
         """
         from attnlog.delivery.queue import exit_wait
 
-        end = time.monotonic() + (exit_wait() if wait is None else wait)
+        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
         if self._thread is not None and not self._closing:
             self._put(self._write_whole, waits=False)
         with self._turn:
@@ -175,6 +180,8 @@ class Run:
     def close(self) -> None:
         """Write what waits, deliver for a bounded time (``ATTNLOG_EXIT_WAIT``), and say where the run is. Safe to call again."""
         atexit.unregister(self.close)
+        if os.getpid() != self._process:
+            return  # a forked child has none of the threads, and the parent closes
         with self._turn:
             if self._closing:
                 return
@@ -182,14 +189,22 @@ class Run:
             self._turn.notify_all()
         if self._thread is not None:
             self._thread.join()
-        with self.boundary.guard("write the last step whole", _SAFE):
-            self._write_whole()
-        with self.boundary.guard("finish delivery", _SAFE):
-            for said in self._delivery.finish().splitlines():
-                say(said)
+        try:
+            with self.boundary.guard("write the last step whole", _SAFE):
+                self._write_whole()
+        finally:
+            with self.boundary.guard("finish delivery", _SAFE):
+                for said in self._delivery.finish().splitlines():
+                    say(said)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def _check_open(self, step: int) -> None:
+        if self._closing:
+            raise ArgumentError(f"the run {self.directory} is closed: open it again to log step {step}")
+        if os.getpid() != self._process:
+            raise ArgumentError(f"the run {self.directory} was opened by another process: open it again in this one to log step {step}")
 
     def _put(self, work: Callable[[], None], *, waits: bool) -> bool:
         with self._turn:

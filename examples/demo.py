@@ -85,6 +85,9 @@ def main() -> None:
         f"training a 3-layer decoder for {arguments.steps} steps on {len(corpus):,} characters of Python's own documentation …", flush=True
     )
 
+    attention = attnlog.AttentionCallback(
+        inputs, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values")
+    )
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name):
         trainer = Trainer(
@@ -110,16 +113,12 @@ def main() -> None:
             train_dataset=train,
             eval_dataset=held_out,
             processing_class=tokenizer,
-            callbacks=[
-                attnlog.AttentionCallback(
-                    inputs, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values")
-                )
-            ],
+            callbacks=[attention],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.add_callback(_Progress(arguments.steps))
         trainer.train()
-    run = arguments.runs / arguments.name
+    run = attention.directory  # another one than the name says, if that was taken
     saved = attnlog.open(run)
     print(f"trained in {time.monotonic() - started:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
     print(_found(saved))

@@ -38,8 +38,8 @@ def capture(
     Args:
         model: a transformers model whose attention goes through transformers' `AttentionInterface`.
         inputs: texts, text pairs, or a mapping of ready-made model inputs (``input_ids`` ``[inputs, tokens]``, ``attention_mask``, …)
-            whose rows become inputs and whose padding is cropped. For an encoder-decoder model a pair is (source, target), and a
-            text alone is its own target.
+            whose rows become inputs. Padding is cropped, so each row runs as if it were alone, from its own first position. For an
+            encoder-decoder model a pair is (source, target), and a text alone is its own target.
         tokenizer: needed for texts; with ready-made inputs it names the tokens, which else are shown as ids.
         layers: layers to record; default all.
         heads: query heads to record; default all.
@@ -124,22 +124,21 @@ def _numbers(given: Iterable[int] | None, what: str) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
+_DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
+_WIDTHS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads", "decoder_attention_heads")
+
+
 def _check_layers(model: Any, wanted: Wanted) -> None:
     """Refuse before any work what the model's configuration rules out."""
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    depths = [
-        getattr(config, name, None)
-        for name in ("num_hidden_layers", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers")
-    ]
-    counts = {"layers": [n for n in depths if isinstance(n, int)], "heads": []}
-    for name in ("num_attention_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads"):
-        if isinstance(getattr(config, name, None), int):
-            counts["heads"].append(getattr(config, name))
-    for what, numbers in (("layers", wanted.layers), ("heads", wanted.heads)):
-        known = counts[what]
-        if numbers is not None and known and (max(numbers) >= max(known) or min(numbers) < 0):
-            bad = sorted(n for n in numbers if n < 0 or n >= max(known))
-            raise LayerError(f"{what} {', '.join(map(str, bad))}: this model has {what} 0 to {max(known) - 1}")
+    given = model.config
+    parts = [given, getattr(given, "encoder", None), getattr(given, "decoder", None)]
+    parts.append(given.get_text_config() if hasattr(given, "get_text_config") else None)
+    for what, numbers, names in (("layers", wanted.layers, _DEPTHS), ("heads", wanted.heads, _WIDTHS)):
+        known = [count for part in parts for name in names if isinstance(count := getattr(part, name, None), int)]
+        bad = sorted(n for n in numbers or () if n < 0 or (known and n >= max(known)))
+        if bad:
+            there = f"this model has {what} 0 to {max(known) - 1}" if known else f"{what} are numbered from 0"
+            raise LayerError(f"{what} {', '.join(map(str, bad))}: {there}")
 
 
 def _none_seen(model: torch.nn.Module) -> str:

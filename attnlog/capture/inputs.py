@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,11 +53,20 @@ def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_token
     else:
         rows = [_text(model, text, number, tokenizer, max_tokens, encoder_decoder) for number, text in enumerate(_texts(inputs))]
     limit = _limit(model)
+    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None  # type: ignore[operator]
+    known = getattr(embeddings, "num_embeddings", 1 << 62)
     for number, row in enumerate(rows):
         if limit is not None and row.length > limit:
             raise InputError(
                 f"input {number} has {row.length} tokens, the model takes at most {limit}: shorten it or pass max_tokens={limit}"
             )
+        for name, ids in row.tensors.items():
+            # On a GPU an id out of range kills the process, not only the call.
+            if name.endswith("input_ids") and (int(ids.min()) < 0 or int(ids.max()) >= known):
+                raise InputError(
+                    f"{name} of input {number} hold {int(ids.min())} to {int(ids.max())}, the model knows 0 to {known - 1}: "
+                    "is this the model's own tokenizer?"
+                )
     return rows
 
 
@@ -81,12 +91,14 @@ def _texts(inputs: Any) -> list[Text]:
 
 def _limit(model: Any) -> int | None:
     # Learned positions end; rotary and relative ones do not, so their configured length is advice only.
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    learned = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Embedding) and ("position" in n or n.endswith("wpe"))]
-    if not learned or not isinstance(limit, int):
-        return None
-    return limit - 2 if str(getattr(config, "model_type", "")) in ("roberta", "xlm-roberta", "camembert") else limit
+    learned = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding) and re.search(r"(^|[._])(embed_positions?|position_embeddings?|wpe)$", name)
+    ]
+    # RoBERTa's and its relatives' positions begin after the padding position; OPT's and BART's tables are longer by an offset.
+    limits = [m.num_embeddings - (m.padding_idx + 1 if m.padding_idx is not None else int(getattr(m, "offset", 0))) for m in learned]
+    return min(limits, default=None)
 
 
 def usable_tokens(model: torch.nn.Module, wanted: int) -> int:
@@ -175,7 +187,7 @@ def _segments(encoding: Any, fast: bool) -> tuple[int, ...] | None:
 
 def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bool) -> list[Prepared]:
     """Split a ready-made batch into rows and crop their padding."""
-    tensors = {name: torch.as_tensor(value) for name, value in given.items() if value is not None and not isinstance(value, str)}
+    tensors = {name: _tensor(name, value) for name, value in given.items() if value is not None}
     if "labels" in tensors and encoder_decoder and "decoder_input_ids" not in tensors:
         labels = tensors["labels"]
         tensors["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
@@ -191,6 +203,11 @@ def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bo
         ids = tensors["input_ids"]
     if ids.ndim != 2 or 0 in ids.shape:
         raise InputError(f"input_ids has shape {tuple(ids.shape)}; expected [inputs, tokens] with at least one of each")
+    for name, tensor in tensors.items():
+        if tensor.ndim == 0 or len(tensor) != len(ids):
+            raise InputError(
+                f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(ids.shape)}: give a row for each input, or leave it out"
+            )
     sides = {"encoder": "", "decoder": "decoder_"} if encoder_decoder else {"self": ""}
     if encoder_decoder and "decoder_input_ids" not in tensors:
         raise InputError("an encoder-decoder model needs decoder_input_ids or labels beside input_ids")
@@ -204,6 +221,9 @@ def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bo
             mask = masks[axis][row]
             if mask.shape != tensors[f"{side}input_ids"][row].shape or not bool(mask.any()):
                 raise InputError(f"row {row} of {side}attention_mask does not fit {side}input_ids, or masks every token")
+            seen = mask.nonzero().flatten()
+            if len(seen) != int(seen[-1] - seen[0]) + 1:
+                raise InputError(f"row {row} of {side}attention_mask masks tokens between others: only padding at the ends can be cropped")
             width = len(mask)
             for name, tensor in tensors.items():
                 mine = name.startswith("decoder_") == bool(side) if encoder_decoder else True
@@ -212,6 +232,16 @@ def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bo
             axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
         prepared.append(Prepared(Input(axes), kept))
     return prepared
+
+
+def _tensor(name: str, value: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{name!r} of the inputs is no tensor ({error}): pad the batch and return tensors, as "
+            "tokenizer(…, padding=True, return_tensors='pt') does, or give the texts themselves"
+        ) from error
 
 
 def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:

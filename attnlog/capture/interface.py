@@ -20,7 +20,7 @@ class Call:
     query: torch.Tensor  # [batch, heads, queries, width]
     key: torch.Tensor  # [batch, key groups, keys, width]
     value: torch.Tensor
-    mask: torch.Tensor | None
+    mask: Any  # a tensor, None, or what another kernel takes for a mask
     keywords: dict[str, Any]
     output: torch.Tensor  # [batch, queries, heads, value width]
     weights: torch.Tensor | None  # where the function returns them (eager), [batch, heads, queries, keys]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 _CROSS = re.compile(r"cross|encdec|enc_dec|encoder_att|encoder_decoder_att", re.IGNORECASE)
+_SHARED = re.compile(r"albert_layer_groups")
 _TOWER = re.compile(r"(vision|visual|image|audio|speech)", re.IGNORECASE)
 
 
@@ -45,7 +46,6 @@ class LayerNumbers:
     _paths: dict[int, str] = field(default_factory=dict)
     _calls: dict[tuple[str, int], int] = field(default_factory=dict)
     _next: dict[str, int] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Look the module tree up once."""
@@ -55,7 +55,6 @@ class LayerNumbers:
         """Begin another forward pass."""
         self._calls.clear()
         self._next.clear()
-        self._seen.clear()
 
     def path(self, module: torch.nn.Module) -> str:
         """Return where a module is in the model."""
@@ -67,13 +66,12 @@ class LayerNumbers:
         kind = kind_of(path, encoder_decoder=self.encoder_decoder)
         named = getattr(module, "layer_idx", None)
         integers = [int(part) for part in path.split(".") if part.isdigit()]
-        if id(module) in self._seen and not isinstance(named, int):
-            layer = self._next.get(kind, 0)  # one module used for several layers (ALBERT): they count on
+        if not isinstance(named, int) and _SHARED.search(path):
+            layer = self._next.get(kind, 0)  # modules shared between layers (ALBERT): layers count as they are computed
         elif isinstance(named, int):
             layer = named
         else:
             layer = integers[0] if integers else self._next.get(kind, 0)
-        self._seen.add(id(module))
         self._next[kind] = max(self._next.get(kind, 0), layer + 1)
         call = self._calls.get((kind, layer), 0)
         self._calls[kind, layer] = call + 1

@@ -1,37 +1,76 @@
-"""Whatever a capture's forward pass could disturb in a training is put back: modes, random numbers, gradients."""
+"""Whatever a capture's forward pass could disturb in a training is put back: modes, buffers, random numbers, gradients."""
 
 from __future__ import annotations
 
 import random
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
+_one_at_a_time = threading.RLock()  # two captures of one model would each restore what the other set
+
 
 @contextmanager
 def preserved(model: torch.nn.Module) -> Iterator[None]:
-    """Run the body in eval mode without gradients, then restore every module's mode and every random state.
+    """Run the body in eval mode without gradients, then restore every module's mode and buffers and every random state.
 
     Restores also when the body raises. Gradients are not touched: nothing in the body is recorded for backward.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    with _one_at_a_time, ExitStack() as stack:
+        stack.callback(_random_states(model))
+        stack.callback(_modules(model))
+        for module in model.modules():
+            # Not model.eval(): layers that override it (adapters merging their weights) would act on it.
+            module.training = False
+        stack.enter_context(torch.no_grad())
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it costs seconds
+            # A compiled forward would not look attention up again; compiling ours would cost minutes.
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
+
+
+def _random_states(model: torch.nn.Module) -> Any:
     states = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
     devices = sorted({p.device for p in model.parameters() if p.device.type == "cuda"}, key=str)
     on_devices = [(device, torch.cuda.get_rng_state(device)) for device in devices]
-    with ExitStack() as stack:
 
-        def restore() -> None:
-            for module, training in modes:
-                module.training = training
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
-            for device, state in on_devices:
-                torch.cuda.set_rng_state(state, device)
+    def restore() -> None:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        for device, state in on_devices:
+            torch.cuda.set_rng_state(state, device)
 
-        stack.callback(restore)
-        model.eval()
-        stack.enter_context(torch.no_grad())
-        yield
+    return restore
+
+
+def _modules(model: torch.nn.Module) -> Any:
+    """Remember modes, which tensor each buffer is and what it holds, and plain attributes: rotary modules keep lengths there."""
+    kept = []
+    for module in model.modules():
+        buffers = {
+            name: (buffer, None if buffer is None else (buffer._version, buffer.clone())) for name, buffer in module._buffers.items()
+        }
+        plain = {
+            name: value for name, value in vars(module).items() if isinstance(value, (bool, int, float, str, torch.Tensor, type(None)))
+        }
+        kept.append((module, module.training, buffers, plain))
+
+    def restore() -> None:
+        for module, training, buffers, plain in kept:
+            for name, (buffer, before) in buffers.items():
+                # Comparing versions, not contents, asks nothing of the device.
+                if buffer is not None and before is not None and buffer._version != before[0]:
+                    buffer.copy_(before[1])
+                module._buffers[name] = buffer
+            for name, value in plain.items():
+                if vars(module).get(name) is not value:
+                    vars(module)[name] = value
+            module.training = training
+
+    return restore

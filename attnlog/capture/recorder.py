@@ -98,6 +98,9 @@ class Recorder:
         if query_axis not in record.axes or key_axis not in record.axes:
             return f"it runs over {kind} positions, of which the inputs have no tokens"
         widest = {axis: max(len(r.axes[axis].tokens) for r in self._batch.records) for axis in (query_axis, key_axis)}
+        if call.mask is not None and not isinstance(call.mask, torch.Tensor):
+            kernel = type(call.mask).__name__
+            return f"its mask is a {kernel}, which cannot be read: load the model with attn_implementation='sdpa' to record it"
         if call.query.ndim != 4 or call.key.ndim != 4 or call.query.shape[0] != len(self._batch.numbers):
             return f"its queries have shape {tuple(call.query.shape)}, not [inputs, heads, tokens, width]"
         if (call.query.shape[2], call.key.shape[2]) != (widest[query_axis], widest[key_axis]):

@@ -153,7 +153,7 @@ def _batch(tensor: Any, what: str) -> FloatArray:
     """Turn an array or tensor into float32 ``[inputs, heads, …, …]`` without needing torch to be installed."""
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu().float().numpy()
-    array = np.asarray(tensor, dtype=np.float32)
+    array = np.array(tensor, dtype=np.float32)  # a copy: it is written later, when the caller may have changed theirs
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or 0 in array.shape:

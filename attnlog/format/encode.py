@@ -86,4 +86,15 @@ def list_column(rows: list[Any], item: pa.DataType) -> pa.Array:
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    return values if isinstance(values, pa.Array) else pa.array(values, type=kind)
+    if isinstance(values, pa.Array):
+        return values
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:  # half a surrogate pair, which some tokenizers name a token by
+        return pa.array(_encodable(values), type=kind)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return [_encodable(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from attnlog.errors import AssetDigestMismatch, AssetSchemaError, AssetTooLarge, AssetTruncated, AssetVersionError
+from attnlog.format.bounds import check_decoded
 from attnlog.format.encode import sha256
 from attnlog.format.schema import CELLS, END_OF_STREAM, VERSION, items, schema
 from attnlog.metrics import METRICS
@@ -39,8 +40,9 @@ def verify(data: bytes, *, name: str, length: int, digest: str, decoded: int = 0
     return data
 
 
-def table(data: bytes, kind: str, name: str) -> pa.Table:
-    """Decode a whole verified asset and check its metadata and columns."""
+def table(data: bytes, kind: str, name: str, *, decoded: int) -> pa.Table:
+    """Decode a whole verified asset, of which the manifest says what it decodes to, and check its metadata and columns."""
+    check_decoded(data, name, declared=decoded, cap=MAX_DECODED)
     try:
         found = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         found.validate(full=True)
@@ -49,9 +51,10 @@ def table(data: bytes, kind: str, name: str) -> pa.Table:
     return _checked(found, kind, name)
 
 
-def batch(schema_message: bytes, batch_message: bytes, kind: str, name: str) -> pa.Table:
+def batch(schema_message: bytes, batch_message: bytes, kind: str, name: str, *, decoded: int) -> pa.Table:
     """Decode one verified record batch: its schema message and its own, put together, are an Arrow stream."""
     stream = b"".join((schema_message, batch_message, END_OF_STREAM))
+    check_decoded(stream, name, declared=decoded, cap=MAX_DECODED)
     try:
         found = pa.ipc.open_stream(pa.BufferReader(stream)).read_all()
         found.validate(full=True)
@@ -63,7 +66,7 @@ def batch(schema_message: bytes, batch_message: bytes, kind: str, name: str) -> 
 def _checked(found: pa.Table, kind: str, name: str) -> pa.Table:
     metadata = found.schema.metadata or {}
     version = metadata.get(b"attnlog.format", b"").decode("utf-8", "replace")
-    if not version.isdigit():
+    if not (version.isascii() and version.isdigit()):
         raise AssetSchemaError(f"{name} is an Arrow file but not an attnlog asset: it has no attnlog.format")
     if int(version) > VERSION:
         raise AssetVersionError(f"{name} has format version {version}; this attnlog reads {VERSION}: update attnlog")
@@ -89,10 +92,10 @@ def _tuple(value: Any) -> Any:
     return None if value is None else tuple(value)
 
 
-def read_inputs(data: bytes, name: str) -> tuple[Input, ...]:
+def read_inputs(data: bytes, name: str, *, decoded: int) -> tuple[Input, ...]:
     """Decode a verified inputs asset."""
     axes: dict[int, dict[str, Axis]] = {}
-    for row in table(data, "inputs", name).to_pylist():
+    for row in table(data, "inputs", name, decoded=decoded).to_pylist():
         lists = {c: _tuple(row[c]) for c in ("tokens", "ids", "starts", "ends", "segments", "special", "generated", "labels")}
         for column, values in lists.items():
             if values is not None and len(values) != len(lists["tokens"]):

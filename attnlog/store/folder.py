@@ -50,6 +50,7 @@ class Writer:
         self.header = dict(header or {})
         self.manifest = self.directory / f"manifest-{self.id}.jsonl"
         self._commits: list[Commit] = []
+        self._next = 0
 
     def commit(
         self,
@@ -65,7 +66,8 @@ class Writer:
         missing: tuple[Missing, ...] = (),
     ) -> Commit:
         """Write one commit: files, sync, rename, then the line that makes it exist."""
-        n = len(self._commits)
+        n = self._next
+        self._next += 1  # also when this one fails: its folder may be there already
         folder = f"step-{step:08d}/{self.id}-{n}"
         inputs = self._inputs(assets)
         final = self.directory / folder
@@ -116,17 +118,20 @@ class Writer:
         final = self.directory / assets.inputs.name
         if not final.exists():
             draft = self.directory / f".{assets.inputs.name}.{self.id}"
-            _write(draft, assets.inputs.data)
-            os.replace(draft, final)
+            try:
+                _write(draft, assets.inputs.data)
+                os.replace(draft, final)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
         return AssetRecord.of(assets.inputs, assets.inputs.name)
 
     def _append(self, said: Mapping[str, Any]) -> None:
         lines = line(said)
-        if not self.manifest.exists():
-            first = {"type": "writer", "attnlog": VERSION, "writer": self.id, "time": time.time(), **self.header}
-            lines = line(first) + lines
         with open(self.manifest, "ab") as file:
             start = file.tell()
+            if start == 0:
+                lines = line({**self.header, "type": "writer", "attnlog": VERSION, "writer": self.id, "time": time.time()}) + lines
             try:
                 file.write(lines)
                 file.flush()

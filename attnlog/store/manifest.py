@@ -48,9 +48,7 @@ class AssetRecord:
         if not PATH.fullmatch(path):
             raise AssetSchemaError(f"a manifest names the path {path!r}, which is not one of a run")
         span = said["schema"]
-        counts = [int(said[k]) for k in ("bytes", "decoded", "rows")] + [int(span["offset"]), int(span["length"])]
-        if min(counts) < 0:
-            raise AssetSchemaError(f"a manifest gives {path} a negative size")
+        counts = [_count(said, k) for k in ("bytes", "decoded", "rows")] + [_count(span, "offset"), _count(span, "length")]
         schema = Span(counts[3], counts[4], str(span["sha256"]))
         return cls(path, str(said["kind"]), counts[0], str(said["sha256"]), counts[1], counts[2], schema)
 
@@ -105,15 +103,15 @@ class Commit:
         """Read a commit line back."""
         return cls(
             writer=writer,
-            n=int(said["n"]),
-            step=int(said["step"]),
-            epoch=said.get("epoch"),
-            checkpoint=said.get("checkpoint"),
-            loss=said.get("loss"),
-            metrics=dict(said.get("metrics") or {}),
-            time=float(said.get("time") or 0.0),
+            n=_count(said, "n"),
+            step=_count(said, "step"),
+            epoch=_number(said.get("epoch")),
+            checkpoint=_text(said.get("checkpoint")),
+            loss=_number(said.get("loss")),
+            metrics=_numbers(said.get("metrics")),
+            time=_number(said.get("time")) or 0.0,
             precision=str(said.get("precision", "u8")),
-            complete=bool(said.get("complete", True)),
+            complete=said.get("complete", True) is not False,
             inputs=AssetRecord.from_json(said["inputs"]),
             assets=tuple(AssetRecord.from_json(a) for a in said["assets"]),
             missing=tuple(Missing(m["kind"], m["layer"], m["what"], m["reason"]) for m in said.get("missing") or ()),
@@ -123,8 +121,8 @@ class Commit:
         """Merge an update line in."""
         return replace(
             self,
-            checkpoint=said.get("checkpoint") or self.checkpoint,
-            metrics={**self.metrics, **(said.get("metrics") or {})},
+            checkpoint=_text(said.get("checkpoint")) or self.checkpoint,
+            metrics={**self.metrics, **_numbers(said.get("metrics"))},
         )
 
 
@@ -139,7 +137,18 @@ class Manifest:
 
 def line(said: Mapping[str, Any]) -> bytes:
     """Write one manifest line."""
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace") + b"\n"
+    return (
+        json.dumps(_plain(said), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str).encode("utf-8", "replace") + b"\n"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Replace the numbers that JSON cannot say by null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return _finite(value) if isinstance(value, float) else value
 
 
 def parse(name: str, data: bytes) -> Manifest:
@@ -162,14 +171,14 @@ def parse(name: str, data: bytes) -> Manifest:
             kind = said["type"]
             if kind == "writer":
                 header = said
-                if int(said["attnlog"]) > VERSION:
+                if _count(said, "attnlog") > VERSION:
                     raise AssetVersionError(f"{name} has format version {said['attnlog']}; this attnlog reads {VERSION}: update attnlog")
             elif kind == "commit":
                 commit = Commit.from_json(match[1], said)
                 commits[commit.n] = commit
-            elif kind == "update" and int(said["n"]) in commits:
-                commits[int(said["n"])] = commits[int(said["n"])].updated(said)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            elif kind == "update" and (n := _count(said, "n")) in commits:
+                commits[n] = commits[n].updated(said)
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise AssetSchemaError(f"{name} line {number} is not a manifest line: {error!r}") from error
     return Manifest(match[1], header, tuple(commits.values()))
 
@@ -182,6 +191,31 @@ def merge(manifests: Iterable[Manifest]) -> dict[int, Commit]:
             if commit.step not in newest or newest[commit.step].order < commit.order:
                 newest[commit.step] = commit
     return dict(sorted(newest.items()))
+
+
+def _count(said: Mapping[str, Any], key: str) -> int:
+    value = said[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise ValueError(f"{key} is {str(value)[:40]!r}, not a whole number from 0")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    return _finite(float(value))
+
+
+def _numbers(said: Any) -> dict[str, float]:
+    return {str(key): number for key, value in dict(said or {}).items() if (number := _number(value)) is not None}
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is not a text")
+    return value
 
 
 def _finite(value: float | None) -> float | None:

@@ -40,7 +40,7 @@ def open_run(place: str | os.PathLike[str]) -> SavedRun:
 
 def manifest_names(directory: Path) -> list[str]:
     """Name the manifests of a run folder, in the order of their writers' names."""
-    return sorted(entry.name for entry in os.scandir(directory) if NAME.fullmatch(entry.name))
+    return sorted(entry.name for entry in os.scandir(directory) if NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False))
 
 
 class SavedRun:
@@ -110,14 +110,14 @@ class SavedStep(Reading):
     @cached_property
     def inputs(self) -> Sequence[Input]:  # type: ignore[override]
         """What attention was recorded for."""
-        return read.read_inputs(self._whole(self.commit.inputs), self.commit.inputs.path)
+        return read.read_inputs(self._whole(self.commit.inputs), self.commit.inputs.path, decoded=self.commit.inputs.decoded)
 
     @cached_property
     def _index(self) -> dict[tuple[int, str, int, int], list[dict[str, Any]]]:
         record = self.commit.asset("index")
         if record is None:
             raise AssetSchemaError(f"step {self.commit.step} has no index in its manifest")
-        rows = read.table(self._whole(record), "index", record.path).to_pylist()
+        rows = read.table(self._whole(record), "index", record.path, decoded=record.decoded).to_pylist()
 
         def key(row: dict[str, Any]) -> tuple[int, str, int, int]:
             return (row["input"], row["kind"], row["layer"], row["call"])
@@ -159,9 +159,11 @@ class SavedStep(Reading):
         if len(records) != 1:
             raise AssetSchemaError(f"the index of step {self.commit.step} names {row[f'{kind}_path']!r}, which its manifest does not")
         record = records[0]
+        if None in (row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"]):
+            raise AssetSchemaError(f"the index of step {self.commit.step} does not say where in {record.path} a head lies")
         schema = self._range(record, record.schema.offset, record.schema.length, record.schema.sha256)
         message = self._range(record, row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"])
-        return read.batch(schema, message, kind, record.path)
+        return read.batch(schema, message, kind, record.path, decoded=record.decoded)
 
     def _range(self, record: AssetRecord, offset: int, length: int, digest: str) -> bytes:
         if offset + length > record.bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import html
 import json
-import logging
 import os
 import re
 import socket
@@ -13,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnlog.errors import ArgumentError, RunNotFoundError
+from attnlog.errors import ArgumentError, AttnlogError, RunNotFoundError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
-
-    from attnlog.store.open import SavedRun
 
 PORT = 7007
 STATIC = Path(__file__).parent / "static"
@@ -36,8 +33,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-
-logger = logging.getLogger("attnlog")
 
 
 def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
@@ -66,7 +61,7 @@ def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
 def application(runs: Mapping[str, Path]) -> Starlette:
     """Make the ASGI application that serves the studio and the assets of some runs.
 
-    Only files that a manifest names can be read through it.
+    Only manifests and files with the name of an asset can be read through it, and only inside their run folder.
     """
     from starlette.applications import Starlette
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -74,10 +69,10 @@ def application(runs: Mapping[str, Path]) -> Starlette:
     from starlette.routing import Route
 
     from attnlog.store.manifest import PATH
-    from attnlog.store.open import SavedRun, manifest_names
+    from attnlog.store.open import manifest_names
 
     def page(_: Request) -> Response:
-        names = ", ".join(html.escape(path.name) for path in runs.values())
+        names = ", ".join(html.escape(_shown(path.name)) for path in runs.values())
         host = json.dumps({"host": "server", "base": ""})
         body = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -91,7 +86,7 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         return FileResponse(STATIC / "studio.js", media_type="text/javascript", headers=_HEADERS)
 
     def listed(_: Request) -> Response:
-        return JSONResponse({"runs": [{"id": run, "name": _name(SavedRun(path))} for run, path in runs.items()]}, headers=_HEADERS)
+        return JSONResponse({"runs": [{"id": run, "name": _name(path)} for run, path in runs.items()]}, headers=_HEADERS)
 
     def manifests(request: Request) -> Response:
         path = runs.get(request.path_params["run"])
@@ -141,8 +136,18 @@ def _written(run: Path) -> tuple[float, str]:
     return max(manifest.stat().st_mtime for manifest in run.glob("manifest-*.jsonl")), run.name
 
 
-def _name(run: SavedRun) -> str:
-    return run.name
+def _name(run: Path) -> str:
+    """Name a run as it names itself; one that cannot be read keeps its folder's name, and its page says what is wrong with it."""
+    from attnlog.store.open import SavedRun
+
+    try:
+        return _shown(SavedRun(run).name)
+    except (AttnlogError, OSError):
+        return _shown(run.name)
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "replace").decode()
 
 
 def listen(port: int | None, host: str = "127.0.0.1") -> socket.socket:

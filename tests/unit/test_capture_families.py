@@ -209,3 +209,22 @@ def test_sinks_take_their_part_of_the_sum():
     assert capture.weights("self", 0).sum(-1).max() < 0.99
     assert capture.layers[0].vectors.sinks.shape == (4,)
     assert max(float(layer.explained.max()) for layer in capture.layers) < 1e-5
+
+
+def test_a_head_with_small_values_is_checked_too(monkeypatch):
+    """Wrong weights of one head are found out although its share of the output is tiny."""
+    from attnlog.capture import weights as module
+
+    model = build("llama")
+    with torch.no_grad():
+        model.model.layers[0].self_attn.v_proj.weight[:8] *= 1e-3  # the first key group's values
+    formula = module._formula
+
+    def wrong(*arguments):
+        found = formula(*arguments).clone()
+        found[0] = found[0].flip(-1)
+        return found
+
+    monkeypatch.setattr(module, "_formula", wrong)
+    capture = attnlog.capture(model, {"input_ids": torch.arange(4, 24)[None]})
+    assert capture.provenance("self", 0) == "identity"

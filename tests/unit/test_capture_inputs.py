@@ -171,3 +171,54 @@ def test_asking_a_capture_for_what_it_has_not_says_what_it_has(tokenizer):
         capture.vectors("q", "self", 1)
     with pytest.raises(LookupError, match="has no axis 'decoder'"):
         capture.inputs[0].tokens("decoder")
+
+
+def test_ids_that_the_model_does_not_know_are_refused():
+    with pytest.raises(InputError, match="the model knows 0 to 63"):
+        attnlog.capture(build("llama"), {"input_ids": torch.tensor([[5, 64]])})
+
+
+def test_ragged_lists_are_refused_with_the_way_round(tokenizer):
+    with pytest.raises(InputError, match="padding=True"):
+        attnlog.capture(build("bert"), tokenizer(["the cat", "the cat sat on the mat"]))
+
+
+def test_masks_with_holes_are_refused():
+    with pytest.raises(InputError, match="masks tokens between others"):
+        attnlog.capture(build("bert"), {"input_ids": torch.ones(1, 4, dtype=torch.long), "attention_mask": torch.tensor([[1, 0, 1, 1]])})
+
+
+def test_layers_of_an_encoder_that_is_deeper_than_its_decoder_can_be_chosen():
+    import transformers as t
+
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 64}
+    config = t.EncoderDecoderConfig.from_encoder_decoder_configs(
+        t.BertConfig(**small, num_hidden_layers=4), t.BertConfig(**small, num_hidden_layers=2, is_decoder=True, add_cross_attention=True)
+    )
+    model = t.EncoderDecoderModel(config)
+    given = {"input_ids": torch.arange(5, 11)[None], "decoder_input_ids": torch.arange(5, 9)[None]}
+    capture = attnlog.capture(model, given, layers=[3])
+    assert {(layer.kind, layer.layer) for layer in capture.layers} == {("encoder", 3)}
+
+
+def test_layers_that_share_one_module_are_numbered_as_they_are_computed():
+    import transformers as t
+
+    config = t.AlbertConfig(
+        vocab_size=64,
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_hidden_groups=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    torch.manual_seed(0)
+    model = t.AlbertModel(config).eval()
+    given = {"input_ids": torch.arange(5, 15)[None]}
+    capture = attnlog.capture(model, given)
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        reference = model(**given, output_attentions=True).attentions
+    for number, weights in enumerate(reference):
+        np.testing.assert_allclose(capture.weights("self", number), weights[0].numpy(), atol=1e-6)

@@ -113,3 +113,64 @@ def test_a_compiled_models_wrapper_is_looked_through():
     np.testing.assert_array_equal(
         capture.weights("self", 0), attnlog.capture(model, {"input_ids": torch.arange(4, 12)[None]}).weights("self", 0)
     )
+
+
+class Merging(torch.nn.Linear):
+    """A layer that changes its weight when it goes into eval mode, as some adapters do."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        with torch.no_grad():
+            self.weight += 1 if mode else -1
+        return self
+
+
+def test_layers_that_act_on_a_change_of_mode_are_not_told_of_one():
+    model = build("llama")
+    layer = model.model.layers[0].self_attn
+    layer.o_proj = Merging(32, 32, bias=False)
+    model.train()
+    before = state(model)
+    attnlog.capture(model, {"input_ids": torch.arange(4, 12)[None]})
+    assert_same(before, state(model))
+
+
+def test_buffers_and_lengths_that_a_forward_adapts_are_put_back():
+    import transformers as t
+
+    config = t.LlamaConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+        vocab_size=64,
+        max_position_embeddings=16,
+        rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0},
+    )
+    torch.manual_seed(0)
+    model = t.LlamaForCausalLM(config)
+    with torch.no_grad():
+        model(input_ids=torch.randint(0, 60, (1, 40)))  # longer than the model was made for: the rotary base grows
+        before = [b.clone() for b in model.buffers()]
+        attnlog.capture(model, {"input_ids": torch.arange(4, 12)[None]})
+    assert same(before, list(model.buffers()))
+
+
+def test_a_model_compiled_in_place_is_captured_without_compiling_ours():
+    model = build("llama")
+    model.model.layers[0].self_attn.compile(backend="eager")
+    given = {"input_ids": torch.arange(4, 12)[None]}
+    with torch.no_grad():
+        model(**given)  # the compiled graph exists, and looks attention up no more
+    capture = attnlog.capture(model, given)
+    assert {layer.layer for layer in capture.layers} == {0, 1}
+
+
+def test_captures_of_one_model_from_several_threads_leave_its_mode_alone():
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = build("llama").train()
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: attnlog.capture(model, {"input_ids": torch.arange(4, 12)[None]}), range(6)))
+    assert len(done) == 6
+    assert all(module.training for module in model.modules())

@@ -296,3 +296,46 @@ def test_places_that_are_no_run_are_told_apart(tmp_path):
 def test_every_asset_error_is_one(run):
     assert issubclass(AssetTruncated, AssetError)
     assert issubclass(AssetError, attnlog.AttnlogError)
+
+
+def test_an_asset_that_would_decode_to_more_than_declared_is_refused_before_it_is_inflated(run):
+    table = table_of(run, "index")
+    bomb = table.append_column("bomb", pa.array(["\0" * 50_000_000] + [""] * (len(table) - 1)))
+    path = asset(run, "index")
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, bomb.schema, options=options) as writer:
+        writer.write_table(bomb)
+    data = path.read_bytes()
+    assert len(data) < 100_000
+    edit(run, lambda commit: next(a for a in commit["assets"] if a["kind"] == "index").update(bytes=len(data), sha256=sha256(data)))
+    before = pa.total_allocated_bytes()
+    with pytest.raises(AssetTooLarge, match="would decode to more"):
+        _ = attnlog.open(run).read(100).layers
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("step", 1e999),
+        ("step", 1.5),
+        ("step", True),
+        ("step", "7"),
+        ("step", -3),
+        ("n", -1),
+        ("time", 10**400),
+        ("metrics", {"a": "b"}),
+        ("loss", "x"),
+    ],
+)
+def test_a_manifest_with_other_than_the_formats_types_is_refused(run, key, value):
+    edit(run, lambda commit: commit.update({key: value}))
+    text = next(run.glob("manifest-*.jsonl")).read_text().replace("Infinity", "1e999")
+    next(run.glob("manifest-*.jsonl")).write_text(text)
+    with pytest.raises(AssetSchemaError, match="is not a manifest line"):
+        attnlog.open(run)
+
+
+def test_a_link_named_like_a_manifest_is_not_followed(run):
+    (run / "manifest-zz.jsonl").symlink_to("/etc/hostname")
+    assert attnlog.open(run).steps == (0, 100, 200)

@@ -215,3 +215,78 @@ def test_the_manifest_says_who_wrote(tmp_path):
     assert header["attnlog"] == 1
     assert header["model"]["name"] == "m"
     assert header["versions"]["attnlog"] == attnlog.__version__
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch", "infinite"])
+def test_losses_come_as_whatever_number_a_loop_has(tmp_path, kind):
+    import torch
+
+    loss = {"numpy": np.float32(2.5), "torch": torch.tensor(2.5), "infinite": float("inf")}[kind]
+    with attnlog.Run(tmp_path / "run") as run:
+        run.log(capture(), step=1, loss=loss, epoch=np.float64(0.5))
+    commit = attnlog.open(tmp_path / "run").commit(1)
+    assert (commit.loss, commit.epoch) == (None if kind == "infinite" else 2.5, 0.5)
+
+
+def test_a_disk_that_was_full_once_does_not_stop_what_comes_later(tmp_path, monkeypatch):
+    import errno
+
+    fsync, failures = os.fsync, iter([True, False, False, False, False, False, True])
+
+    def sometimes_full(handle):
+        if next(failures, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", sometimes_full)
+    writer = Writer(tmp_path / "run", {"run": "mine"})
+    failed = 0
+    for step in range(5):
+        try:
+            writer.commit(write_assets(capture()), step=step)
+        except OSError:
+            failed += 1
+    assert failed == 2
+    saved = open_run(tmp_path / "run")
+    assert len(saved.steps) == 3
+    assert saved.manifests[0].header["run"] == "mine"  # the first line is there, whichever append was the first
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_what_json_cannot_say_is_null_and_stops_no_commit(tmp_path):
+    odd = attnlog.Capture(capture().inputs, capture().layers, config={"limit": float("inf"), "path": tmp_path})
+    with attnlog.Run(tmp_path / "run") as run:
+        run.log(odd, step=1)
+    assert attnlog.open(tmp_path / "run").manifests[0].header["config"]["limit"] is None
+
+
+def test_half_a_surrogate_pair_in_a_token_stops_no_commit(tmp_path):
+    with attnlog.Run(tmp_path / "run") as run:
+        run.log(attnlog.from_tensors([np.full((1, 2, 2), 0.5)], ["a", "\ud83d"]), step=1)
+    assert attnlog.open(tmp_path / "run").read().inputs[0].tokens() == ("a", "?")
+
+
+def test_a_closed_run_takes_no_amendment(tmp_path):
+    run = attnlog.Run(tmp_path / "run")
+    run.log(capture(), step=1)
+    run.close()
+    with pytest.raises(ArgumentError, match="is closed"):
+        run.amend(1, metrics={"eval_loss": 1.0})
+
+
+def test_a_forked_child_neither_writes_nor_closes(tmp_path):
+    run = attnlog.Run(tmp_path / "run")
+    run.log(capture(), step=1)
+    assert run.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            run.log(capture(), step=2)
+        except ArgumentError:
+            run.close()
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    run.log(capture(), step=3)
+    run.close()
+    assert attnlog.open(tmp_path / "run").steps == (1, 3)

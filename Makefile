@@ -18,7 +18,7 @@ $(STAMPS)/python: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "attnlog needs Python 3.11 to 3.14: install one, or say make PYTHON=/path/to/python"; exit 1; }
 	@echo "setting up .venv (torch, transformers, mlflow, comet_ml; a few minutes the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/node: panels/package.json panels/package-lock.json

@@ -19,7 +19,7 @@ from attnlog.say import say
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from attnlog.delivery.tracker import Entry, Tracker
+    from attnlog.delivery.tracker import Tracker
     from attnlog.format.write import Assets
     from attnlog.record import Capture
     from attnlog.store.manifest import Commit
@@ -282,36 +282,18 @@ class Run:
             merged = {**moment.metrics, **metrics}
             self._unwhole = capture, _Moment(step, moment.epoch, checkpoint or moment.checkpoint, moment.loss, merged)
         if self._writer.update(step, checkpoint=checkpoint, metrics=metrics):
-            self._delivery.offer([self._manifest_entry()])
+            from attnlog.delivery.entries import manifest_entry
+
+            self._delivery.offer([manifest_entry(self._writer.manifest)])
 
     def _offer(self, commit: Commit) -> None:
-        from attnlog.delivery.tracker import Entry
+        from attnlog.delivery.entries import asset_entry, manifest_entry
 
         records = list(commit.assets)
         if commit.inputs.path not in self._delivered_inputs:
             self._delivered_inputs.add(commit.inputs.path)
             records.insert(0, commit.inputs)
-        entries = [
-            Entry(
-                path=record.path,
-                kind=record.kind,
-                bytes=record.bytes,
-                sha256=record.sha256,
-                step=commit.step,
-                epoch=commit.epoch,
-                checkpoint=commit.checkpoint,
-                metrics=commit.metrics,
-            )
-            for record in records
-        ]
-        self._delivery.offer([*entries, self._manifest_entry()])
-
-    def _manifest_entry(self) -> Entry:
-        from attnlog.delivery.tracker import Entry
-        from attnlog.format.encode import sha256
-
-        data = self._writer.manifest.read_bytes()
-        return Entry(path=self._writer.manifest.name, kind="manifest", bytes=len(data), sha256=sha256(data))
+        self._delivery.offer([*(asset_entry(record, commit) for record in records), manifest_entry(self._writer.manifest)])
 
 
 def numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,18 +20,11 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 import attnlog
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 from tensors import attentions, names
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.chromium import launch
+
 LIBRARIES = {
     "require.min.js": "requirejs/require.js",
     "d3.min.js": "d3/dist/d3.min.js",
@@ -95,10 +87,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     rows = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = launch(playwright)
         for tokens in arguments.tokens:
             with tempfile.TemporaryDirectory() as name:
                 made = pages(tokens, Path(name))

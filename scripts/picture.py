@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -13,8 +12,11 @@ from playwright.sync_api import sync_playwright
 import attnlog
 from attnlog.view.server import application, find_runs, listen
 
-OUT = Path(__file__).parent.parent / "docs/images/studio.png"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.chromium import launch  # noqa: E402
+
+OUT = ROOT / "docs/images/studio.png"
 
 
 def best_moment(saved: attnlog.SavedRun) -> tuple[int, int, int, int]:
@@ -40,7 +42,7 @@ def main() -> None:
     threading.Thread(target=server.run, kwargs={"sockets": [made]}, daemon=True).start()
     address = f"http://127.0.0.1:{made.getsockname()[1]}/#view=head&step={step}&input={input}&kind=self&layer={layer}&heads={head}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = launch(playwright)
         page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
         page.goto(address)
         for view in ("model", "head", "neuron", "timeline"):

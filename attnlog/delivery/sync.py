@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.discovery import Named, find_trackers
+from attnlog.delivery.entries import asset_entry, manifest_entry
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.tracker import Entry
 from attnlog.store.open import open_run
@@ -41,21 +41,6 @@ def run_entries(directory: Path) -> list[Entry]:
     for manifest in open_run(directory).manifests:
         for commit in manifest.commits:
             for record in (commit.inputs, *commit.assets):
-                entries.setdefault(
-                    record.path,
-                    Entry(
-                        path=record.path,
-                        kind=record.kind,
-                        bytes=record.bytes,
-                        sha256=record.sha256,
-                        # An inputs asset belongs to the first step that used it, like the others to theirs.
-                        step=commit.step,
-                        epoch=commit.epoch,
-                        checkpoint=commit.checkpoint,
-                        metrics=commit.metrics,
-                    ),
-                )
-        name = f"manifest-{manifest.writer}.jsonl"
-        data = (directory / name).read_bytes()
-        entries[name] = Entry(path=name, kind="manifest", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+                entries.setdefault(record.path, asset_entry(record, commit))
+        entries[f"manifest-{manifest.writer}.jsonl"] = manifest_entry(directory / f"manifest-{manifest.writer}.jsonl")
     return list(entries.values())

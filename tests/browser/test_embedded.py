@@ -228,7 +228,7 @@ def test_a_damaged_asset_is_named_and_nothing_of_it_is_shown(page: Page, show: S
     said = text(page, '[data-view="head"]')
     assert "AssetDigestMismatch" in said
     assert "attention.arrow" in said
-    assert "attnlog verify" in said
+    assert "Copy the run again" in said
     ready(page, model="200/0/self/-", timeline="200/0/self/1")
 
 

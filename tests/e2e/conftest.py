@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import browser, complaints, new_page, page
+from tests.browser.conftest import complaints, new_page, page
 
-__all__ = ["browser", "complaints", "new_page", "page", "serving"]
+__all__ = ["complaints", "new_page", "page", "serving"]
 
 
 @contextlib.contextmanager

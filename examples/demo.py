@@ -118,9 +118,11 @@ def main() -> None:
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.add_callback(_Progress(arguments.steps))
         trainer.train()
+        took = time.monotonic() - started
+        attention.close()  # now rather than when the program ends, so that what is said last is where to look
     run = attention.directory  # another one than the name says, if that was taken
     saved = attnlog.open(run)
-    print(f"trained in {time.monotonic() - started:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
+    print(f"trained in {took:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
     print(_found(saved))
     print(
         f"look at it: .venv/bin/attnlog view {run}    (or in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database})",

@@ -194,8 +194,11 @@ class Run:
                 self._write_whole()
         finally:
             with self.boundary.guard("finish delivery", _SAFE):
-                for said in self._delivery.finish().splitlines():
-                    say(said)
+                told = self._delivery.finish().splitlines()
+                if not self._writer.manifest.exists():
+                    told = [f"nothing was recorded in {self.directory}"]
+                for line in told:
+                    say(line)
         if self._error is not None:
             error, self._error = self._error, None
             raise error

@@ -1,7 +1,7 @@
 """The demo: train a small decoder with the real Trainer, log its attention as it learns, and see induction heads appear.
 
 Everything is made here: the text ships with Python, the tokenizer is trained on it, the model starts from random weights.
-On two cores the training takes a minute or two. Run it with ``make demo``.
+On two idle cores the training takes about two minutes, on busy ones longer. Run it with ``make demo``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
         inputs, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values")
     )
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name):
+    with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name) as tracked:
         trainer = Trainer(
             model=model(),
             args=TrainingArguments(
@@ -124,10 +124,9 @@ def main() -> None:
     saved = attnlog.open(run)
     print(f"trained in {took:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
     print(_found(saved))
-    print(
-        f"look at it: .venv/bin/attnlog view {run}    (or in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database})",
-        flush=True,
-    )
+    artifact = f"#/experiments/{tracked.info.experiment_id}/runs/{tracked.info.run_id}/artifacts/attnlog/viewer.html"
+    print(f"in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database}    then http://127.0.0.1:5000/{artifact}")
+    print(f"look at it: .venv/bin/attnlog view {run}", flush=True)
 
 
 class _Progress(transformers.TrainerCallback):
@@ -151,7 +150,7 @@ def _found(saved: attnlog.SavedRun) -> str:
     (layer, head), best = max(scores.items(), key=lambda item: item[1][-1])
     jump = max(range(1, len(best)), key=lambda n: best[n] - best[n - 1])
     return (
-        f"strongest induction head: layer {layer} head {head}, "
+        f"strongest induction head on the repeated sequence (input {len(SENTENCES)}): layer {layer} head {head}, "
         f"score {best[0]:.2f} at step {saved.steps[0]} and {best[-1]:.2f} at step {saved.steps[-1]}; "
         f"it rose most between steps {saved.steps[jump - 1]} and {saved.steps[jump]}"
     )

@@ -388,3 +388,11 @@ def test_a_wide_page_shows_one_view_alone_and_all_again(page: Page, show: Show) 
         assert page.locator("[data-view]:visible").count() == 1
         page.keyboard.press("Escape")
         ready(page, head="200/0/self/0", model="200/0/self/-", neuron="200/0/self/0", timeline="200/0/self/0")
+
+
+def test_step_keys_work_while_the_slider_has_the_focus(page: Page, show: Show) -> None:
+    show(page, embedded("decoder"), "#step=200")
+    ready(page, head="200/0/self/0")
+    page.locator(".step input").focus()
+    page.keyboard.press("[")
+    ready(page, head="100/0/self/0")

@@ -252,7 +252,7 @@ def test_what_a_step_will_cost_is_said_before_the_first_capture(tmp_path: Path, 
     train(tmp_path, AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer))
     said = [record.message for record in caplog.records if "a step" in record.message]
     assert len(said) == 1
-    assert said[0].startswith("attnlog records 2 inputs × 8 heads: about ")
+    assert said[0].startswith("2 inputs × 8 heads: about ")
 
 
 def test_only_rank_zero_records(tmp_path: Path, tokenizer: Any) -> None:

@@ -290,3 +290,9 @@ def test_a_forked_child_neither_writes_nor_closes(tmp_path):
     run.log(capture(), step=3)
     run.close()
     assert attnlog.open(tmp_path / "run").steps == (1, 3)
+
+
+def test_a_run_that_recorded_nothing_says_so_instead_of_where_to_look(tmp_path, caplog):
+    caplog.set_level("INFO", logger="attnlog")
+    attnlog.Run(tmp_path / "run").close()
+    assert [record.message for record in caplog.records] == [f"nothing was recorded in {tmp_path / 'run'}"]

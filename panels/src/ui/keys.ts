@@ -18,7 +18,11 @@ export const KEYS: [string, string][] = [
 export function press(event: KeyboardEvent, session: Session, help: () => void): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   const target = event.target as HTMLElement | null;
-  if (target && /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return false;
+  if (target && /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) {
+    // Sliders and drop-downs use arrows and letters themselves, and have no use for these.
+    const free = target.tagName === "SELECT" || (target as HTMLInputElement).type === "range";
+    if (!free || !["[", "]", "?"].includes(event.key)) return false;
+  }
   switch (event.key) {
     case "ArrowUp":
       moveLayer(session, -1);

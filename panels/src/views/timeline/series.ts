@@ -5,7 +5,7 @@ import type { Scene } from "../../session/scene";
 export interface Series {
   head: number;
   steps: number[];
-  /** NaN where the metric is not defined at that step. */
+  /** NaN where the metric is not defined at that step, or its index has not been read. */
   values: number[];
 }
 
@@ -39,7 +39,14 @@ export function headSeries(
   const byHead = new Map(series.map((one) => [one.head, one]));
   for (const commit of commits) {
     const index = indexes.get(commit);
-    if (!index) continue;
+    if (!index) {
+      // Not read yet, or not in this file: a gap, because a line across it would claim values nobody has seen.
+      for (const one of series) {
+        one.steps.push(commit.step);
+        one.values.push(Number.NaN);
+      }
+      continue;
+    }
     const code = index.kinds.indexOf(what.kind);
     for (let row = 0; row < index.length; row++) {
       if (index.layer[row] !== what.layer || index.input[row] !== what.input) continue;

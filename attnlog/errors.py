@@ -18,6 +18,14 @@ class MissingExtraError(AttnlogError, ImportError):
         super().__init__(f"{feature} needs {package}, which is not installed: pip install 'attnlog[{extra}]'")
 
 
+class MissingPackageError(MissingExtraError):
+    """A package that attnlog has no extra for is not installed; the message names its own pip line."""
+
+    def __init__(self, package: str | None, feature: str, why: str) -> None:
+        remedy = f"{package}, which is not installed: pip install {package}" if package else f"a package that is not installed ({why})"
+        ImportError.__init__(self, f"{feature} needs {remedy}")
+
+
 class InputError(ArgumentError):
     """The inputs to record are empty, of a wrong kind, or need a tokenizer that was not given."""
 
@@ -68,6 +76,10 @@ class AssetTooLarge(AssetError):
 
 class AssetSchemaError(AssetError):
     """An asset's columns, types or lengths are not those of the format."""
+
+
+class AssetValueError(AssetError):
+    """An asset holds numbers that cannot be: weights outside [0, 1], or vectors and metrics that are not finite."""
 
 
 class AssetVersionError(AssetError):

@@ -1,4 +1,4 @@
-"""Reading a run folder back: merged manifests, lazily read steps, one layer at a time."""
+"""Reading a run back from wherever it is: merged manifests, lazily read steps, one layer at a time."""
 
 from __future__ import annotations
 
@@ -9,24 +9,42 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from attnlog.errors import AssetMissing, AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
+from attnlog.errors import AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
 from attnlog.format import read
 from attnlog.record import Input, Layer, Missing, Reading, nothing_there
-from attnlog.store.manifest import NAME, AssetRecord, Commit, Manifest, merge, parse
+from attnlog.store.manifest import AssetRecord, Commit, Manifest, merge, parse
+from attnlog.store.source import FolderSource, Source, manifests_in, open_source
 
 _KEPT = 8  # layers kept decoded per step
 
 
-def open_run(place: str | os.PathLike[str]) -> SavedRun:
-    """Open a run folder.
+def open_run(place: str | os.PathLike[str] | Source) -> SavedRun:
+    """Open a run. Only its manifests are read; everything else when it is asked for, and no more of it than that.
+
+    Args:
+        place: a run folder; a URL that fsspec can open (``s3://bucket/runs/a``, ``memory://a``); ``mlflow:RUN_ID``;
+            ``comet:EXPERIMENT_KEY`` or ``comet:archive.zip``, an archive that Comet's client wrote offline.
 
     Raises:
         RunNotFoundError: there is nothing, or no manifest in it.
-        RunError: it is a file.
+        RunError: it is a file, or cannot be read.
+        ArgumentError: it names no place that could be.
+        TrackerError: the tracker cannot be reached, or has no such run.
+        MissingExtraError: a package that it needs is not installed.
     """
-    path = Path(place)
+    source = open_source(place)
+    if isinstance(source, FolderSource):
+        _check_folder(source.directory)
+    opened = SavedRun(source)
+    if not opened.manifests:
+        source.close()
+        raise RunNotFoundError(f"there is no manifest in {source.place}, so it is not a run")
+    return opened
+
+
+def _check_folder(path: Path) -> None:
     if not path.exists():
         raise RunNotFoundError(f"there is no run at {path}: no such folder")
     if not path.is_dir():
@@ -35,38 +53,60 @@ def open_run(place: str | os.PathLike[str]) -> SavedRun:
         inside = sorted(p.parent.name for p in path.glob("*/manifest-*.jsonl"))
         hint = f"; the runs {', '.join(sorted(set(inside))[:5])} are inside it" if inside else ""
         raise RunNotFoundError(f"there is no manifest in {path}, so it is not a run{hint}")
-    return SavedRun(path)
 
 
 def manifest_names(directory: Path) -> list[str]:
     """Name the manifests of a run folder, in the order of their writers' names."""
-    return sorted(entry.name for entry in os.scandir(directory) if NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False))
+    return manifests_in(FolderSource(directory))
 
 
 class SavedRun:
-    """A run folder opened for reading. Manifests are read once; `reload` sees what came since."""
+    """A run opened for reading. Manifests are read once; `reload` sees what came since. Use it in a ``with`` block, or `close` it."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open a folder that has at least one manifest."""
-        self.directory = directory
+    def __init__(self, place: Path | Source) -> None:
+        """Open a place that has at least one manifest."""
+        self.source: Source = FolderSource(place) if isinstance(place, Path) else place
         self.reload()
 
     def reload(self) -> None:
         """Read the manifests again."""
-        self.manifests: tuple[Manifest, ...] = tuple(
-            parse(name, (self.directory / name).read_bytes()) for name in manifest_names(self.directory)
-        )
+        self.manifests: tuple[Manifest, ...] = tuple(parse(name, self.source.get(name)) for name in manifests_in(self.source))
         self._commits = merge(self.manifests)
+
+    def close(self) -> None:
+        """Release what reading holds: connections, and files fetched from a tracker."""
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        """Use the run in a ``with`` block, which closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the run."""
+        self.close()
 
     def __repr__(self) -> str:
         """Say where it is and how many steps it has."""
-        return f"SavedRun({str(self.directory)!r}, {len(self._commits)} steps)"
+        return f"SavedRun({self.source.place!r}, {len(self._commits)} steps)"
+
+    @property
+    def directory(self) -> Path:
+        """The run's folder on this machine.
+
+        Raises:
+            RunError: it is elsewhere.
+        """
+        if not isinstance(self.source, FolderSource):
+            raise RunError(f"the run {self.source.place} is in no folder of this machine: copy it to one first")
+        return self.source.directory
 
     @property
     def name(self) -> str:
         """The run's name: what the writer called it, else the folder's name."""
         named = [str(m.header["run"]) for m in self.manifests if m.header.get("run")]
-        return named[-1] if named else self.directory.resolve().name
+        if named:
+            return named[-1]
+        return self.source.directory.resolve().name if isinstance(self.source, FolderSource) else self.source.place.rsplit("/", 1)[-1]
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -87,8 +127,8 @@ class SavedRun:
             input: the input meant by methods that name none.
         """
         if not self.steps:
-            raise NotRecordedError(f"nothing was recorded yet in {self.directory}")
-        opened = SavedStep(self.directory, self.commit(self.steps[-1] if step is None else step), input)
+            raise NotRecordedError(f"nothing was recorded yet in {self.source.place}")
+        opened = SavedStep(self.source, self.commit(self.steps[-1] if step is None else step), input)
         if not 0 <= input < len(opened.inputs):
             raise NotRecordedError(f"there is no input {input}; inputs 0 to {len(opened.inputs) - 1} were recorded")
         return opened
@@ -97,9 +137,9 @@ class SavedRun:
 class SavedStep(Reading):
     """One step of a run; answers as a `Capture` does."""
 
-    def __init__(self, directory: Path, commit: Commit, selected: int = 0) -> None:
+    def __init__(self, source: Source, commit: Commit, selected: int = 0) -> None:
         """Open what a commit names."""
-        self.directory, self.commit, self.selected = directory, commit, selected
+        self.source, self.commit, self.selected = source, commit, selected
         self.missing: tuple[Missing, ...] = commit.missing
         self._kept: OrderedDict[tuple[Any, ...], Layer] = OrderedDict()
 
@@ -168,23 +208,13 @@ class SavedStep(Reading):
     def _range(self, record: AssetRecord, offset: int, length: int, digest: str) -> bytes:
         if offset + length > record.bytes:
             raise AssetSchemaError(f"{record.path}: bytes {offset} to {offset + length} lie outside its {record.bytes}")
-        with _opened(self.directory / record.path) as file:
-            file.seek(offset)
-            return read.verify(file.read(length), name=record.path, length=length, digest=digest, decoded=record.decoded)
+        data = self.source.get(record.path, (offset, length))
+        return read.verify(data, name=record.path, length=length, digest=digest, decoded=record.decoded)
 
     def _whole(self, record: AssetRecord) -> bytes:
-        path = self.directory / record.path
-        with _opened(path) as file:
-            # One byte more than declared tells a longer file from the right one without reading it all.
-            data = file.read(min(record.bytes, read.MAX_BYTES) + 1)
+        # One byte more than declared tells a longer file from the right one without reading it all.
+        data = self.source.get(record.path, (0, min(record.bytes, read.MAX_BYTES) + 1))
         return read.verify(data, name=record.path, length=record.bytes, digest=record.sha256, decoded=record.decoded)
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return open(path, "rb")
-    except FileNotFoundError as error:
-        raise AssetMissing(f"{path} is named by a manifest but is not there; copy the run again or fetch it from its tracker") from error
 
 
 def _listed(steps: Sequence[int]) -> str:

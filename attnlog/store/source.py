@@ -67,6 +67,7 @@ class Source(Protocol):
         Raises:
             RunNotFoundError: there is nothing at this place.
         """
+        ...
 
     def get(self, path: str, range: Range | None = None) -> bytes:
         """Return a file, or so many bytes of it from an offset on; fewer where it ends before.
@@ -76,6 +77,7 @@ class Source(Protocol):
             AssetMissing: it is not there.
             AssetTooLarge: it is longer than any asset.
         """
+        ...
 
     def close(self) -> None:
         """Release what is held; nothing is asked after this."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnlog.errors import NotRecordedError
 
+if TYPE_CHECKING:
+    from attnlog.sparse import SparseWeights
+
 Array = NDArray[np.generic]
 FloatArray = NDArray[np.float32]
 
 #: kind → (query axis, key axis); any other kind (a tower) has one axis of its own name.
 AXES: Mapping[str, tuple[str, str]] = {"cross": ("decoder", "encoder")}
-PRECISIONS = ("u8", "f16", "f32")
+PRECISIONS = ("u8", "f16", "f32")  # of weights, coarsest first
+VECTOR_PRECISIONS = ("f16", "i8", "f32")  # of queries, keys and values
 
 
 def axes_of(kind: str) -> tuple[str, str]:
@@ -90,6 +95,17 @@ class Vectors:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sparse:
+    """Weights of a long input: the top keys of each query row, heads one after the other, and row after row."""
+
+    picture: NDArray[np.uint8]  # [heads, ≤256, ≤256]: greatest weight of each cell, coded as ``u8``
+    counts: NDArray[np.uint32]  # [heads, queries]: kept keys of each row
+    indices: NDArray[np.uint32]  # the kept keys, ascending within a row
+    weights: Array  # encoded, one per index
+    left_out: FloatArray  # [heads, queries]: mass of each row on keys that are not kept
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """Attention of one layer for one input: all recorded heads."""
 
@@ -103,11 +119,17 @@ class Layer:
     groups: tuple[int, ...]  # key group that each recorded head reads
     shape: tuple[int, int]  # queries, keys
     weights: Array | None = None  # encoded [heads, queries, keys]
+    sparse: Sparse | None = None  # instead of them, for long inputs
     pictures: NDArray[np.uint8] | None = None  # [heads, rows, columns]
     vectors: Vectors | None = None
     check: float | None = None
     explained: FloatArray | None = None  # [heads]
     metrics: Mapping[str, FloatArray] = field(default_factory=dict)  # name → [heads], NaN where not defined
+
+    @property
+    def codes(self) -> Array | None:
+        """The encoded weights that there are, dense or sparse: their item type says the precision."""
+        return self.weights if self.sparse is None else self.sparse.weights
 
 
 @dataclass(frozen=True)
@@ -135,13 +157,17 @@ class Reading:
         """Return one layer of one input with its ``weights``, its ``vectors`` or only its ``index`` at hand."""
         raise NotImplementedError
 
-    def weights(self, kind: str, layer: int, input: int | None = None) -> FloatArray:
-        """Attention weights, float32 ``[heads, queries, keys]``.
+    def weights(self, kind: str, layer: int, input: int | None = None) -> FloatArray | SparseWeights:
+        """Attention weights, float32 ``[heads, queries, keys]``; of an input that was recorded sparse a `SparseWeights`, which says so.
 
         Raises:
             NotRecordedError: this input, kind or layer was not recorded; the message says what was.
         """
         found = self.find(kind, layer, input)
+        if found.sparse is not None:
+            from attnlog.sparse import SparseWeights
+
+            return SparseWeights(found.heads, found.shape, found.sparse)
         if found.weights is None:
             raise NotRecordedError(f"weights of {kind} layer {layer} were not recorded{self._because(kind, layer)}")
         return to_weights(found.weights)
@@ -190,7 +216,7 @@ class Capture(Reading):
     @property
     def precision(self) -> str:
         """The coarsest precision of its weights: ``u8``, ``f16`` or ``f32``."""
-        kinds = {precision_of(layer.weights) for layer in self.layers if layer.weights is not None}
+        kinds = {precision_of(layer.codes) for layer in self.layers if layer.codes is not None}
         return next((p for p in PRECISIONS if p in kinds), "f32")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import threading
 import time
@@ -16,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 from attnlog.boundary import Boundary
 from attnlog.errors import ArgumentError
 from attnlog.say import say
+from attnlog.scalars import finite_numbers
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from attnlog.delivery.tracker import Tracker
     from attnlog.format.write import Assets
-    from attnlog.record import Capture
+    from attnlog.record import Capture, Missing
     from attnlog.store.manifest import Commit
 
+DENSE_TOKENS = 512  # here too, so that importing attnlog does not load numpy; a test holds it to attnlog.sparse's
 QUEUED = 2  # captures that may wait to be written
 PATIENCE = 1.0  # seconds that training waits for room in the queue before a capture is dropped
 _SAFE = "What was written so far is safe in the run folder."
@@ -53,6 +54,8 @@ class Run:
         *,
         tracker: str | Tracker | type[Tracker] | Sequence[str | Tracker | type[Tracker]] = "local",
         precision: str = "u8",
+        vector_precision: str = "f16",
+        dense_tokens: int = DENSE_TOKENS,
         budget: int | str | None = None,
         name: str | None = None,
         report_to: Sequence[str] | None = None,
@@ -66,6 +69,8 @@ class Run:
             tracker: where it is delivered: ``"local"``, ``"mlflow"``, ``"comet"``, ``"auto"``, a plugin's name, a `Tracker` or
                 the class of one, or several.
             precision: of the stored weights: ``u8``, ``f16`` or ``f32``.
+            vector_precision: of the stored queries, keys and values: ``f16``, ``i8`` (one scale per token) or ``f32``.
+            dense_tokens: of inputs longer than this the top keys of each query row are stored, and the mass left out.
             budget: bytes that the run may take, such as ``"1GB"``; beyond it only index and pictures are written, and the last step.
             name: shown for the run; default: the folder's name.
             report_to: for ``tracker="auto"``: what the Trainer reports to.
@@ -79,11 +84,16 @@ class Run:
         """
         from attnlog.delivery.discovery import find_trackers
         from attnlog.delivery.queue import Delivery
-        from attnlog.record import PRECISIONS
+        from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
         from attnlog.store.folder import Writer
 
         if precision not in PRECISIONS:
             raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
+        if vector_precision not in VECTOR_PRECISIONS:
+            raise ArgumentError(f"vector_precision is {vector_precision!r}; it is one of {', '.join(VECTOR_PRECISIONS)}")
+        if isinstance(dense_tokens, bool) or not isinstance(dense_tokens, int) or dense_tokens < 0:
+            raise ArgumentError(f"dense_tokens is {dense_tokens!r}; it is a whole number from 0")
+        self._stored: dict[str, Any] = {"precision": precision, "vector_precision": vector_precision, "dense_tokens": dense_tokens}
         self._budget = parse_size(budget)
         self._precision = precision
         self._guarded = boundary is not None
@@ -95,7 +105,7 @@ class Run:
         self._delivery = Delivery(self.directory, trackers, self.boundary)
         self._spent = _written(self.directory) if self._budget is not None else 0
         self._delivered_inputs: set[str] = set()
-        self._unwhole: tuple[Capture, _Moment] | None = None
+        self._unwhole: tuple[Assets, tuple[Missing, ...], _Moment] | None = None
         self._work: deque[tuple[bool, Callable[[], None]]] = deque()
         self._turn = threading.Condition()
         self._closing = False
@@ -136,9 +146,9 @@ class Run:
             raise ArgumentError(f"step is {step!r}; it is a whole number from 0")
         self._check_open(step)
         check_precision(capture, self._precision)
-        said = numbers({"epoch": epoch, "loss": loss})
+        said = finite_numbers({"epoch": epoch, "loss": loss})
         path = None if checkpoint is None else os.fspath(checkpoint)
-        moment = _Moment(step, said.get("epoch"), path, said.get("loss"), numbers(metrics))
+        moment = _Moment(step, said.get("epoch"), path, said.get("loss"), finite_numbers(metrics))
         if not self._put(lambda: self._commit(capture, moment), waits=True):
             self.dropped += 1
             self.boundary.warn(
@@ -150,7 +160,7 @@ class Run:
         """Add a checkpoint or metrics to the commit of a step that was logged before; returns at once."""
         self._check_open(step)
         said = None if checkpoint is None else os.fspath(checkpoint)
-        added = numbers(metrics)
+        added = finite_numbers(metrics)
         if said is not None or added:
             self._put(lambda: self._update(step, said, added), waits=False)
 
@@ -192,6 +202,8 @@ class Run:
         try:
             with self.boundary.guard("write the last step whole", _SAFE):
                 self._write_whole()
+            with self.boundary.guard("roll up the indexes", _SAFE):
+                self._roll_up()
         finally:
             with self.boundary.guard("finish delivery", _SAFE):
                 told = self._delivery.finish().splitlines()
@@ -238,33 +250,31 @@ class Run:
                 self._turn.notify_all()
 
     def _commit(self, capture: Capture, moment: _Moment) -> None:
-        from attnlog.format.write import write_assets
+        from attnlog.format.write import thin, write_assets
 
         self._unwhole = None
-        assets = write_assets(capture, precision=self._precision)
+        for name in ("model", "config"):
+            if getattr(capture, name):
+                self._writer.header.setdefault(name, getattr(capture, name))
+        assets = write_assets(capture, **self._stored)
         if self._budget is None or self._spent + assets.bytes <= self._budget:
-            self._write(capture, moment, assets, complete=True)
+            self._write(assets, capture.missing, moment, complete=True)
             return
         self.boundary.warn(
             "stay within the budget",
             f"attnlog reached the budget of {format_size(self._budget)}: from step {moment.step} on only index and pictures are written "
             "(timeline and model view), and the last step whole. Raise budget=, or log fewer layers, inputs or steps.",
         )
-        self._write(capture, moment, write_assets(capture, precision=self._precision, complete=False), complete=False)
-        self._unwhole = capture, moment
+        self._write(thin(assets), capture.missing, moment, complete=False)
+        self._unwhole = assets, capture.missing, moment
 
     def _write_whole(self) -> None:
         """Write the last step again, whole, if the budget thinned it."""
-        from attnlog.format.write import write_assets
-
         if self._unwhole is not None:
-            (capture, moment), self._unwhole = self._unwhole, None
-            self._write(capture, moment, write_assets(capture, precision=self._precision), complete=True)
+            (assets, missing, moment), self._unwhole = self._unwhole, None
+            self._write(assets, missing, moment, complete=True)
 
-    def _write(self, capture: Capture, moment: _Moment, assets: Assets, *, complete: bool) -> None:
-        for name in ("model", "config"):
-            if getattr(capture, name):
-                self._writer.header.setdefault(name, getattr(capture, name))
+    def _write(self, assets: Assets, missing: tuple[Missing, ...], moment: _Moment, *, complete: bool) -> None:
         commit = self._writer.commit(
             assets,
             step=moment.step,
@@ -274,16 +284,24 @@ class Run:
             metrics=moment.metrics,
             precision=self._precision,
             complete=complete,
-            missing=capture.missing,
+            missing=missing,
         )
         self._spent += assets.bytes
         self._offer(commit)
 
+    def _roll_up(self) -> None:
+        """Write the index rows of all steps as one asset, for whoever reads the timeline of a run with many steps."""
+        from attnlog.delivery.entries import asset_entry, manifest_entry
+
+        record = self._writer.roll_up()
+        if record is not None:
+            self._delivery.offer([asset_entry(record), manifest_entry(self._writer.manifest)])
+
     def _update(self, step: int, checkpoint: str | None, metrics: Mapping[str, float]) -> None:
-        if self._unwhole is not None and self._unwhole[1].step == step:
-            capture, moment = self._unwhole
+        if self._unwhole is not None and self._unwhole[2].step == step:
+            assets, missing, moment = self._unwhole
             merged = {**moment.metrics, **metrics}
-            self._unwhole = capture, _Moment(step, moment.epoch, checkpoint or moment.checkpoint, moment.loss, merged)
+            self._unwhole = assets, missing, _Moment(step, moment.epoch, checkpoint or moment.checkpoint, moment.loss, merged)
         if self._writer.update(step, checkpoint=checkpoint, metrics=metrics):
             from attnlog.delivery.entries import manifest_entry
 
@@ -297,19 +315,6 @@ class Run:
             self._delivered_inputs.add(commit.inputs.path)
             records.insert(0, commit.inputs)
         self._delivery.offer([*(asset_entry(record, commit) for record in records), manifest_entry(self._writer.manifest)])
-
-
-def numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
-    """Keep what of a trainer's metrics is a finite number."""
-    kept = {}
-    for name, value in (metrics or {}).items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError, RuntimeError):
-            continue  # trainers put texts and arrays among their metrics
-        if math.isfinite(number):
-            kept[str(name)] = number
-    return kept
 
 
 def _versions() -> dict[str, str]:

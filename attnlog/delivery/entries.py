@@ -9,17 +9,17 @@ from attnlog.delivery.tracker import Entry
 from attnlog.store.manifest import AssetRecord, Commit
 
 
-def asset_entry(record: AssetRecord, commit: Commit) -> Entry:
-    """Describe one asset; an inputs asset belongs to the first step that used it, the others to theirs."""
+def asset_entry(record: AssetRecord, commit: Commit | None = None) -> Entry:
+    """Describe one asset; an inputs asset belongs to the first step that used it, a roll-up to none, the others to theirs."""
     return Entry(
         path=record.path,
         kind=record.kind,
         bytes=record.bytes,
         sha256=record.sha256,
-        step=commit.step,
-        epoch=commit.epoch,
-        checkpoint=commit.checkpoint,
-        metrics=commit.metrics,
+        step=commit.step if commit else None,
+        epoch=commit.epoch if commit else None,
+        checkpoint=commit.checkpoint if commit else None,
+        metrics=commit.metrics if commit else {},
     )
 
 

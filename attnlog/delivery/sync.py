@@ -42,5 +42,7 @@ def run_entries(directory: Path) -> list[Entry]:
         for commit in manifest.commits:
             for record in (commit.inputs, *commit.assets):
                 entries.setdefault(record.path, asset_entry(record, commit))
+        if manifest.roll_up is not None:
+            entries[manifest.roll_up.asset.path] = asset_entry(manifest.roll_up.asset)
         entries[f"manifest-{manifest.writer}.jsonl"] = manifest_entry(directory / f"manifest-{manifest.writer}.jsonl")
     return list(entries.values())

@@ -43,17 +43,16 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None, wide: bool = False) -> Asset:
+def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None) -> Asset:
     """Write one asset.
 
     Args:
         name: file name within the commit's folder.
         kind: kind of asset; says the columns.
         batches: for each record batch, column name → list of values or ready Arrow array.
-        precision: of the weights, for `attention`.
-        wide: vectors in float32.
+        precision: of the weights of `attention` and `sparse`, or of `vectors`.
     """
-    columns = schema(kind, precision, wide=wide)
+    columns = schema(kind, precision)
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=_LEVEL))
     ends, decoded, rows = [], 0, 0
@@ -80,9 +79,22 @@ def list_column(rows: list[Any], item: pa.DataType) -> pa.Array:
 
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([row.size for row in rows], out=offsets[1:])
-    flat = np.concatenate([row.reshape(-1) for row in rows]) if rows else np.zeros(0, item.to_pandas_dtype())
+    if not rows:
+        flat = np.zeros(0, item.to_pandas_dtype())
+    else:
+        flat = rows[0].reshape(-1) if len(rows) == 1 else np.concatenate([row.reshape(-1) for row in rows])
     kind = pa.list_(pa.field("item", item, nullable=False))
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, type=item), type=kind)
+
+
+def block_column(block: Any, item: pa.DataType) -> pa.Array:
+    """Make a list column of an array ``[rows, …]``, without copying it where it is contiguous already."""
+    import numpy as np
+
+    size = block[0].size if len(block) else 0
+    offsets = np.arange(len(block) + 1, dtype=np.int64) * size
+    kind = pa.list_(pa.field("item", item, nullable=False))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(block.reshape(-1), type=item), type=kind)
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:

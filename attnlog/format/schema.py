@@ -5,10 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 
 from attnlog.metrics import METRICS
+from attnlog.sparse import MASS, TOP
 
 VERSION = 1
 PICTURE = 32  # pictures are at most this many cells wide and high
-CELLS = {"u8": pa.uint8(), "f16": pa.float16(), "f32": pa.float32()}
+CELLS = {"u8": pa.uint8(), "f16": pa.float16(), "f32": pa.float32()}  # items of weights
+ELEMENTS = {"f16": pa.float16(), "i8": pa.int8(), "f32": pa.float32()}  # items of vectors
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
@@ -46,9 +48,9 @@ INPUTS = [
     field("cut", pa.uint32()),
 ]
 
-PLACES = ("attention", "vectors")  # assets of which the index says where each batch lies
+PLACES = ("attention", "sparse", "vectors")  # assets of which the index says where each batch lies
 
-INDEX = [
+METRIC_COLUMNS = [
     *HEAD,
     field("queries", pa.uint32()),
     field("keys", pa.uint32()),
@@ -58,21 +60,40 @@ INDEX = [
     field("check", pa.float32(), null=True),
     field("explained", pa.float32(), null=True),
     *[field(name, pa.float32(), null=True) for name in METRICS],
-    *[
-        column
-        for place in PLACES
-        for column in (
-            field(f"{place}_path", pa.utf8(), null=True),
-            field(f"{place}_offset", pa.uint64(), null=True),
-            field(f"{place}_length", pa.uint32(), null=True),
-            field(f"{place}_sha256", pa.utf8(), null=True),
-        )
-    ],
+    field("left_out", pa.float32(), null=True),
 ]
+
+
+def place(name: str) -> list[pa.Field]:
+    """List the columns that say where a head's batch lies in the assets of a kind."""
+    return [
+        field(f"{name}_path", pa.utf8(), null=True),
+        field(f"{name}_offset", pa.uint64(), null=True),
+        field(f"{name}_length", pa.uint32(), null=True),
+        field(f"{name}_sha256", pa.utf8(), null=True),
+    ]
+
+
+INDEX = [*METRIC_COLUMNS, *[column for name in PLACES for column in place(name)]]
+
+INDEXES = [field("n", pa.uint32()), field("step", pa.uint64()), *METRIC_COLUMNS]
+
+#: Columns that came after the oldest golden files: absent, they count as null.
+MAY_BE_ABSENT = {"left_out", "scales", *(column.name for column in place("sparse"))}
 
 PICTURES = [*HEAD, field("rows", pa.uint16()), field("columns", pa.uint16()), field("picture", items(pa.uint8()))]
 
 ATTENTION = [*HEAD, field("queries", pa.uint32()), field("keys", pa.uint32())]
+
+SPARSE = [
+    *ATTENTION,
+    field("rows", pa.uint16()),
+    field("columns", pa.uint16()),
+    field("picture", items(pa.uint8())),
+    field("counts", items(pa.uint32())),
+    field("indices", items(pa.uint32())),
+    field("left_out", items(pa.float32())),
+]
 
 VECTORS = [
     *HEAD,
@@ -89,16 +110,37 @@ VECTORS = [
 ]
 
 
-def schema(kind: str, precision: str | None = None, *, wide: bool = False) -> pa.Schema:
-    """Make the schema of an asset of this kind; `attention` needs the precision of its weights, `wide` vectors are float32."""
-    columns = {"inputs": INPUTS, "index": INDEX, "pictures": PICTURES, "attention": ATTENTION, "vectors": VECTORS}[kind]
+COLUMNS = {
+    "inputs": INPUTS,
+    "index": INDEX,
+    "indexes": INDEXES,
+    "pictures": PICTURES,
+    "attention": ATTENTION,
+    "sparse": SPARSE,
+    "vectors": VECTORS,
+}
+
+
+def schema(kind: str, precision: str | None = None) -> pa.Schema:
+    """Make the schema of an asset of this kind.
+
+    Args:
+        kind: of asset.
+        precision: of the weights of `attention` and `sparse` (``u8``, ``f16``, ``f32``) or of `vectors` (``f16``, ``i8``, ``f32``).
+    """
+    columns = COLUMNS[kind]
     metadata = {"attnlog.format": str(VERSION), "attnlog.kind": kind}
-    if kind == "attention":
+    if kind in ("attention", "sparse"):
         assert precision is not None
         columns = [*columns, field("weights", items(CELLS[precision]))]
-        metadata["attnlog.precision"] = precision
-    if kind == "vectors" and wide:
-        columns = [field("values", items(pa.float32())) if column.name == "values" else column for column in columns]
+    if kind == "sparse":
+        metadata |= {"attnlog.top": str(TOP), "attnlog.mass": str(MASS)}
+    if kind == "vectors":
+        precision = precision or "f16"
+        columns = [field("values", items(ELEMENTS[precision])) if column.name == "values" else column for column in columns]
+        columns += [field("scales", items(pa.float32()), null=True)] if precision == "i8" else []
     if kind == "pictures":
-        metadata["attnlog.precision"] = "u8"
+        precision = "u8"
+    if precision is not None:
+        metadata["attnlog.precision"] = precision
     return pa.schema(columns, metadata=metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from attnlog.errors import ArgumentError
-from attnlog.format.encode import Asset, Span, encode, list_column
-from attnlog.format.pictures import pictures_of
-from attnlog.format.schema import CELLS, PLACES, schema
-from attnlog.metrics import METRICS
-from attnlog.record import PRECISIONS, Capture, Input, Layer, precision_of, to_codes, to_weights
+from attnlog.format.batches import Place, attention_batch, index_batch, picture_batch, schema_names, sparse_batch, vector_batch
+from attnlog.format.encode import Asset, encode
+from attnlog.format.schema import CELLS, ELEMENTS, PLACES
+from attnlog.record import PRECISIONS, Array, Capture, Input, Layer, Vectors, precision_of, to_codes, to_weights
+from attnlog.sparse import DENSE_TOKENS, sparse_of
 
-SPLIT = 64_000_000  # weights that decode to more bytes than this become one asset per input
-Place = tuple[str, Span]  # file name, where the batch lies
+SPLIT = 64_000_000  # batches of one kind that decode to more bytes than this together are spread over several assets
+BATCH = 512_000_000  # no batch decodes to more: what would is stored sparse
 
 
 @dataclass(frozen=True)
@@ -48,44 +48,105 @@ def check_precision(capture: Capture, precision: str) -> None:
         )
 
 
-def write_assets(capture: Capture, *, precision: str = "u8", complete: bool = True) -> Assets:
+def write_assets(capture: Capture, *, precision: str = "u8", vector_precision: str = "f16", dense_tokens: int = DENSE_TOKENS) -> Assets:
     """Encode a capture.
 
     Args:
         capture: what to write.
         precision: of the stored weights.
-        complete: False leaves attention and vectors out and keeps index and pictures.
+        vector_precision: of the stored queries, keys and values: ``f16``, ``i8`` or ``f32``.
+        dense_tokens: layers of more queries or keys than this are stored sparse.
 
     Raises:
         ArgumentError: the capture is coarser than `precision`.
     """
     check_precision(capture, precision)
     layers = sorted(capture.layers, key=lambda layer: (layer.input, layer.kind, layer.layer, layer.call))
-    coded = [_code(layer, precision) for layer in layers]
+    coded = [_code(layer, precision, dense_tokens) for layer in layers]
     places: dict[str, dict[int, Place]] = {place: {} for place in PLACES}
-    assets: list[Asset] = []
-    if complete:
-        for asset, members in _attention(coded, precision):
-            assets.append(asset)
-            places["attention"].update({id(m): (asset.name, s) for m, s in zip(members, asset.batches, strict=True)})
-        with_vectors = [layer for layer in coded if layer.vectors is not None]
-        if with_vectors:
-            wide = any(_overflows(layer) for layer in with_vectors)
-            asset = encode("vectors.arrow", "vectors", (_vector_batch(layer, wide=wide) for layer in with_vectors), wide=wide)
-            assets.append(asset)
-            places["vectors"].update({id(m): (asset.name, s) for m, s in zip(with_vectors, asset.batches, strict=True)})
-    pictured = [layer for layer in coded if layer.weights is not None or layer.pictures is not None]
+    spread: list[Asset] = []
+    for kind, members, make, stored in (
+        ("attention", [x for x in coded if x.weights is not None], attention_batch, precision),
+        ("sparse", [x for x in coded if x.sparse is not None], sparse_batch, precision),
+        ("vectors", [x for x in coded if x.vectors is not None], *_vector_maker(coded, vector_precision)),
+    ):
+        for name, part in _spread(kind, members, stored):
+            asset = encode(name, kind, (make(layer) for layer in part), precision=stored)
+            spread.append(asset)
+            places[kind].update({id(m): (name, span) for m, span in zip(part, asset.batches, strict=True)})
+    pictured = [layer for layer in coded if layer.codes is not None or layer.pictures is not None]
     small = [
-        encode("index.arrow", "index", [_index_batch(coded, places)] if coded else []),
-        encode("pictures.arrow", "pictures", [_picture_batch(pictured)] if pictured else []),
+        encode("index.arrow", "index", [index_batch(coded, places)] if coded else []),
+        encode("pictures.arrow", "pictures", [picture_batch(pictured)] if pictured else []),
     ]
-    return Assets(_inputs(capture.inputs), (*small, *assets))
+    return Assets(_inputs(capture.inputs), (*small, *spread))
 
 
-def _code(layer: Layer, precision: str) -> Layer:
-    if layer.weights is None or precision_of(layer.weights) == precision:
+def thin(assets: Assets) -> Assets:
+    """Leave out attention and vectors of a commit, and keep index and pictures: what a budget leaves of it."""
+    kept = [_placeless(asset) if asset.kind == "index" else asset for asset in assets.step if asset.kind not in PLACES]
+    return Assets(assets.inputs, tuple(kept))
+
+
+def _placeless(index: Asset) -> Asset:
+    found = pa.ipc.open_file(pa.BufferReader(index.data)).read_all()
+    for place in PLACES:
+        for column in (name for name in found.schema.names if name.startswith(f"{place}_")):
+            at = found.schema.get_field_index(column)
+            found = found.set_column(at, found.schema.field(at), pa.nulls(found.num_rows, found.schema.field(at).type))
+    return encode(index.name, "index", [{c: found.column(c).combine_chunks() for c in found.schema.names}] if found.num_rows else [])
+
+
+def _code(layer: Layer, precision: str, dense_tokens: int) -> Layer:
+    """Encode a layer's weights as they are to be stored: sparse where they are many, in the precision asked for."""
+    if layer.weights is not None and (max(layer.shape) > dense_tokens or _size(layer, precision) > BATCH):
+        layer = replace(layer, weights=None, sparse=sparse_of(layer.weights))
+    codes = layer.codes
+    if codes is None or precision_of(codes) == precision:
         return layer
-    return replace(layer, weights=to_codes(to_weights(layer.weights), precision))
+    again = to_codes(to_weights(codes), precision)
+    if layer.sparse is not None:
+        return replace(layer, sparse=replace(layer.sparse, weights=again))
+    return replace(layer, weights=again)
+
+
+def _size(layer: Layer, precision: str) -> int:
+    return int(layer.shape[0] * layer.shape[1] * len(layer.heads) * np.dtype(CELLS[precision].to_pandas_dtype()).itemsize)
+
+
+def _spread(kind: str, layers: Sequence[Layer], precision: str) -> Iterator[tuple[str, list[Layer]]]:
+    """Say which layers go into which asset: all into one, or where that would be large, cut by input and by size."""
+    sizes = [_decoded(kind, layer, precision) for layer in layers]
+    if sum(sizes) <= SPLIT:
+        if layers:
+            yield f"{kind}.arrow", list(layers)
+        return
+    parts: list[list[Layer]] = []
+    room = 0
+    for layer, size in zip(layers, sizes, strict=True):
+        if not parts or size > room or parts[-1][-1].input != layer.input:
+            parts.append([])
+            room = SPLIT
+        parts[-1].append(layer)
+        room -= size
+    for number, part in enumerate(parts):
+        yield f"{kind}-{number}.arrow", part
+
+
+def _decoded(kind: str, layer: Layer, precision: str) -> int:
+    """Estimate what a layer's batch decodes to, without its few bytes per head."""
+    if kind == "attention":
+        return _size(layer, precision)
+    if kind == "sparse":
+        found = layer.sparse
+        assert found is not None
+        return sum(part.nbytes for part in (found.picture, found.counts, found.indices, found.weights, found.left_out))
+    width = np.dtype(ELEMENTS[precision].to_pandas_dtype()).itemsize
+    return int(width * sum(part.size for part in _parts(layer.vectors)))
+
+
+def _parts(vectors: Vectors | None) -> list[Array]:
+    return [] if vectors is None else [part for part in (vectors.q, vectors.k, vectors.v) if part is not None]
 
 
 def _inputs(inputs: Sequence[Input]) -> Asset:
@@ -100,121 +161,12 @@ def _inputs(inputs: Sequence[Input]) -> Asset:
     return replace(asset, name=f"inputs-{asset.sha256[:16]}.arrow")
 
 
-def schema_names(kind: str) -> list[str]:
-    """Name the columns of an asset kind that has no precision."""
-    return list(schema(kind).names)
-
-
-def _head_columns(layer: Layer, heads: Sequence[int]) -> dict[str, list[Any]]:
-    count = len(heads)
-    return {
-        "input": [layer.input] * count,
-        "kind": [layer.kind] * count,
-        "layer": [layer.layer] * count,
-        "head": list(heads),
-        "call": [layer.call] * count,
-    }
-
-
-def _attention(layers: Sequence[Layer], precision: str) -> Iterator[tuple[Asset, list[Layer]]]:
-    with_weights = [layer for layer in layers if layer.weights is not None]
-    if not with_weights:
-        return
-    files = {"attention.arrow": with_weights}
-    if sum(layer.weights.nbytes for layer in with_weights if layer.weights is not None) > SPLIT:
-        files = {}
-        for layer in with_weights:
-            files.setdefault(f"attention-{layer.input}.arrow", []).append(layer)
-    for name, members in files.items():
-        yield encode(name, "attention", (_attention_batch(x) for x in members), precision=precision), members
-
-
-def _attention_batch(layer: Layer) -> dict[str, Any]:
-    assert layer.weights is not None
-    count = len(layer.heads)
-    return {
-        **_head_columns(layer, layer.heads),
-        "queries": [layer.shape[0]] * count,
-        "keys": [layer.shape[1]] * count,
-        "weights": list_column(list(layer.weights), CELLS[precision_of(layer.weights)]),
-    }
+def _vector_maker(layers: Sequence[Layer], precision: str) -> tuple[Callable[[Layer], dict[str, Any]], str]:
+    """Say how vectors are written, and in which precision: float32 where float16 would make infinities of some."""
+    stored = "f32" if precision == "f16" and any(_overflows(layer) for layer in layers) else precision
+    return (lambda layer: vector_batch(layer, stored)), stored
 
 
 def _overflows(layer: Layer) -> bool:
-    """Whether a vector is too large for float16, which would make infinities of it."""
-    found = layer.vectors
-    parts = [] if found is None else [part for part in (found.q, found.k, found.v) if part is not None and part.size]
+    parts = [part for part in _parts(layer.vectors) if part.size]
     return any(float(np.abs(part).max()) > float(np.finfo(np.float16).max) for part in parts)
-
-
-def _vector_batch(layer: Layer, *, wide: bool) -> dict[str, Any]:
-    vectors = layer.vectors
-    assert vectors is not None
-    groups = sorted(set(layer.groups))
-    parts = [("q", layer.heads, vectors.q), ("k", groups, vectors.k)]
-    if vectors.v is not None:
-        parts.append(("v", groups, vectors.v))
-    roles = [role for role, heads, _ in parts for _ in heads]
-    rows = [row for _, _, values in parts for row in values]
-    only_q = [role == "q" for role in roles]
-    width, item = (np.float32, pa.float32()) if wide else (np.float16, pa.float16())
-
-    def on_q(value: Any) -> list[Any]:
-        return [value if q else None for q in only_q]
-
-    sinks: list[Any] = [None] * len(layer.heads) if vectors.sinks is None else [float(s) for s in vectors.sinks]
-    return {
-        **_head_columns(layer, [head for _, heads, _ in parts for head in heads]),
-        "role": roles,
-        "tokens": [row.shape[0] for row in rows],
-        "width": [row.shape[1] for row in rows],
-        "values": list_column([row.astype(width, copy=False) for row in rows], item),
-        "scale": on_q(float(vectors.scale)),
-        "softcap": on_q(vectors.softcap),
-        "causal": on_q(vectors.causal),
-        "window": on_q(vectors.window),
-        "sink": sinks + [None] * (len(rows) - len(sinks)),
-        "rotary": on_q(vectors.rotary),
-    }
-
-
-def _picture_batch(layers: Sequence[Layer]) -> dict[str, Any]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("input", "kind", "layer", "head", "call", "rows", "columns")}
-    pictures: list[Any] = []
-    for layer in layers:
-        made = layer.pictures if layer.pictures is not None else pictures_of(layer.weights)  # type: ignore[arg-type]
-        for name, values in _head_columns(layer, layer.heads).items():
-            columns[name] += values
-        columns["rows"] += [made.shape[1]] * len(made)
-        columns["columns"] += [made.shape[2]] * len(made)
-        pictures += list(made)
-    return {**columns, "picture": list_column(pictures, pa.uint8())}
-
-
-def _index_batch(layers: Sequence[Layer], places: dict[str, dict[int, Place]]) -> dict[str, Any]:
-    columns: dict[str, list[Any]] = {name: [] for name in schema_names("index")}
-    for layer in layers:
-        count = len(layer.heads)
-        for name, values in _head_columns(layer, layer.heads).items():
-            columns[name] += values
-        same = {"queries": layer.shape[0], "keys": layer.shape[1], "tap": layer.tap, "module": layer.module, "check": layer.check}
-        for name, value in same.items():
-            columns[name] += [value] * count
-        columns["group"] += list(layer.groups)
-        columns["explained"] += _nulled(layer.explained, count)
-        for name in METRICS:
-            columns[name] += _nulled(layer.metrics.get(name), count)
-        for place in PLACES:
-            file, span = places[place].get(id(layer), (None, None))
-            columns[f"{place}_path"] += [file] * count
-            columns[f"{place}_offset"] += [span.offset if span else None] * count
-            columns[f"{place}_length"] += [span.length if span else None] * count
-            columns[f"{place}_sha256"] += [span.sha256 if span else None] * count
-    return columns
-
-
-def _nulled(values: Any, count: int) -> list[float | None]:
-    """List numbers with null for NaN, which means "not defined" here."""
-    if values is None:
-        return [None] * count
-    return [None if value != value else float(value) for value in values]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from attnlog.errors import RunError
+from attnlog.format.encode import Asset
 from attnlog.format.write import Assets
 from attnlog.record import Missing
-from attnlog.store.manifest import VERSION, AssetRecord, Commit, line
+from attnlog.store.manifest import VERSION, AssetRecord, Commit, RollUp, line
+
+ROLLED = 256_000_000  # indexes that decode to more bytes than this together are not rolled up
 
 
 def new_writer_id() -> str:
@@ -114,17 +117,42 @@ class Writer:
                 return True
         return False
 
+    def roll_up(self) -> AssetRecord | None:
+        """Write the index rows of all commits as one asset, so that a timeline is one read; None where there is little to gain."""
+        from attnlog.format.read import table, verify
+        from attnlog.format.roll_up import roll_up
+
+        found = [(commit, record) for commit in self._commits if (record := commit.asset("index")) is not None and record.rows]
+        if len(found) < 2 or sum(record.decoded for _, record in found) > ROLLED:
+            return None
+
+        def tables() -> Iterator[tuple[int, int, Any]]:
+            for commit, record in found:
+                data = (self.directory / record.path).read_bytes()
+                data = verify(data, name=record.path, length=record.bytes, digest=record.sha256, decoded=record.decoded)
+                yield commit.n, commit.step, table(data, "index", record.path, decoded=record.decoded, rows=record.rows)
+
+        asset = roll_up(f"indexes-{self.id}.arrow", tables())
+        self._place(asset)
+        said = RollUp(AssetRecord.of(asset, asset.name), tuple(commit.n for commit, _ in found))
+        self._append(said.to_json())
+        return said.asset
+
     def _inputs(self, assets: Assets) -> AssetRecord:
-        final = self.directory / assets.inputs.name
-        if not final.exists():
-            draft = self.directory / f".{assets.inputs.name}.{self.id}"
-            try:
-                _write(draft, assets.inputs.data)
-                os.replace(draft, final)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+        if not (self.directory / assets.inputs.name).exists():
+            self._place(assets.inputs)
         return AssetRecord.of(assets.inputs, assets.inputs.name)
+
+    def _place(self, asset: Asset) -> None:
+        """Write a file of the run folder itself, whole or not at all."""
+        draft = self.directory / f".{asset.name}.{self.id}"
+        try:
+            _write(draft, asset.data)
+            os.replace(draft, self.directory / asset.name)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync(self.directory)
 
     def _append(self, said: Mapping[str, Any]) -> None:
         lines = line(said)

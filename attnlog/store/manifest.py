@@ -15,8 +15,9 @@ from attnlog.record import Missing
 
 VERSION = 1
 MAX_LINE = 16_000_000
-NAME = re.compile(r"manifest-([a-z0-9][a-z0-9-]{0,63})\.jsonl")
-PATH = re.compile(r"inputs-[0-9a-f]{16}\.arrow|step-[0-9]{8,}/[a-z0-9][a-z0-9-]{0,63}-[0-9]+/[a-z0-9-]+\.arrow")
+PATH = re.compile(
+    r"inputs-[0-9a-f]{16}\.arrow|indexes-[a-z0-9][a-z0-9-]{0,63}\.arrow|step-[0-9]{8,}/[a-z0-9][a-z0-9-]{0,63}-[0-9]+/[a-z0-9-]+\.arrow"
+)
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,32 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class RollUp:
+    """The roll-up of a writer's index assets, and the commits that it covers."""
+
+    asset: AssetRecord
+    commits: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Say it as the manifest does."""
+        return {"type": "indexes", "commits": list(self.commits), "asset": self.asset.to_json()}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> RollUp:
+        """Read it back."""
+        if not isinstance(said["commits"], list):
+            raise ValueError("commits is not a list")
+        return cls(AssetRecord.from_json(said["asset"]), tuple(_count({"commits": n}, "commits") for n in said["commits"]))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One writer's manifest."""
 
     writer: str
     header: Mapping[str, Any]
     commits: tuple[Commit, ...]
+    roll_up: RollUp | None = None
 
 
 def line(said: Mapping[str, Any]) -> bytes:
@@ -163,6 +184,7 @@ def parse(name: str, data: bytes) -> Manifest:
         raise AssetSchemaError(f"{name!r} is not the name of a manifest")
     header: Mapping[str, Any] = {}
     commits: dict[int, Commit] = {}
+    roll_up: RollUp | None = None
     for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             if len(raw) > MAX_LINE:
@@ -178,9 +200,11 @@ def parse(name: str, data: bytes) -> Manifest:
                 commits[commit.n] = commit
             elif kind == "update" and (n := _count(said, "n")) in commits:
                 commits[n] = commits[n].updated(said)
+            elif kind == "indexes":
+                roll_up = RollUp.from_json(said)
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise AssetSchemaError(f"{name} line {number} is not a manifest line: {error!r}") from error
-    return Manifest(match[1], header, tuple(commits.values()))
+    return Manifest(match[1], header, tuple(commits.values()), roll_up)
 
 
 def merge(manifests: Iterable[Manifest]) -> dict[int, Commit]:
@@ -195,7 +219,7 @@ def merge(manifests: Iterable[Manifest]) -> dict[int, Commit]:
 
 def _count(said: Mapping[str, Any], key: str) -> int:
     value = said[key]
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
         raise ValueError(f"{key} is {str(value)[:40]!r}, not a whole number from 0")
     return value
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from attnlog.scalars import finite_numbers
 
 PREFIX = "checkpoint-"
 
@@ -32,7 +33,7 @@ def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, s
         saved: a checkpoint of this step was written just now.
         best: training has ended and the best weights are loaded again.
     """
-    numbers = _numbers(metrics or {})
+    numbers = finite_numbers(metrics)
     if best and state.best_global_step is not None and state.best_model_checkpoint is not None:
         step = int(state.best_global_step)
         return Moment(step=step, epoch=_logged(state, step, "epoch"), checkpoint=str(state.best_model_checkpoint), metrics=numbers)
@@ -44,17 +45,6 @@ def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, s
         checkpoint=_checkpoint(args, state, step) if saved else None,
         metrics=numbers,
     )
-
-
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {}
-    for name, value in metrics.items():
-        item = getattr(value, "item", None)
-        if item is not None and getattr(value, "size", 1) in (1, ()):  # a numpy scalar; a tensor's size is a method
-            value = item()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            numbers[str(name)] = float(value)
-    return numbers
 
 
 def _logged(state: Any, step: int, key: str) -> float | None:

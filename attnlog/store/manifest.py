@@ -15,9 +15,9 @@ from attnlog.record import Missing
 
 VERSION = 1
 MAX_LINE = 16_000_000
-PATH = re.compile(
-    r"inputs-[0-9a-f]{16}\.arrow|indexes-[a-z0-9][a-z0-9-]{0,63}\.arrow|step-[0-9]{8,}/[a-z0-9][a-z0-9-]{0,63}-[0-9]+/[a-z0-9-]+\.arrow"
-)
+_WRITER = r"[a-z0-9][a-z0-9-]{0,63}"
+NAME = re.compile(rf"manifest-({_WRITER})\.jsonl")
+PATH = re.compile(rf"inputs-[0-9a-f]{{16}}\.arrow|indexes-{_WRITER}\.arrow|step-[0-9]{{8,}}/{_WRITER}-[0-9]+/[a-z0-9-]+\.arrow")
 
 
 @dataclass(frozen=True)

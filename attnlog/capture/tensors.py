@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from attnlog.capture.explain import explained_by
 from attnlog.errors import InputError
+from attnlog.explain import explained_by
 from attnlog.metrics import head_metrics
 from attnlog.record import AXES, Axis, Capture, FloatArray, Input, Layer, Vectors, axes_of, to_codes
 

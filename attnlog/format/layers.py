@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -132,11 +131,3 @@ def vectors_from(found: pa.Table, layer: Layer, name: str) -> Vectors:
         sinks=None if None in sinks else np.array(sinks, dtype=np.float32),
         rotary=bool(first["rotary"]),
     )
-
-
-def indexes_from(found: pa.Table) -> dict[tuple[int, int], pa.Table]:
-    """Split a roll-up into the index rows, without places, of each of its commits: (n, step) → rows."""
-    where = list(zip(found.column("n").to_pylist(), found.column("step").to_pylist(), strict=True))
-    cuts = [0, *(i for i in range(1, len(where)) if where[i] != where[i - 1]), len(where)]
-    plain = found.drop_columns(["n", "step"])
-    return {where[a]: plain.slice(a, b - a) for a, b in pairwise(cuts) if b > a}

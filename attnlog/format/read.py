@@ -8,7 +8,8 @@ from attnlog.errors import AssetDigestMismatch, AssetSchemaError, AssetTooLarge,
 from attnlog.format.bounds import walk
 from attnlog.format.check import check_shapes, check_table
 from attnlog.format.encode import sha256
-from attnlog.format.layers import indexes_from, inputs_from, layer_from_index, sparse_from, vectors_from, weights_from
+from attnlog.format.layers import inputs_from, layer_from_index, sparse_from, vectors_from, weights_from
+from attnlog.format.roll_up import indexes_from, numbered
 from attnlog.format.schema import COLUMNS, END_OF_STREAM
 from attnlog.record import Input
 
@@ -19,6 +20,7 @@ __all__ = [
     "check_asset",
     "indexes_from",
     "layer_from_index",
+    "numbered",
     "read_inputs",
     "sparse_from",
     "table",

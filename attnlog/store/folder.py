@@ -14,6 +14,7 @@ from attnlog.errors import RunError
 from attnlog.format.encode import Asset
 from attnlog.format.write import Assets
 from attnlog.record import Missing
+from attnlog.store.lock import locked
 from attnlog.store.manifest import VERSION, AssetRecord, Commit, RollUp, line
 
 ROLLED = 256_000_000  # indexes that decode to more bytes than this together are not rolled up
@@ -156,7 +157,7 @@ class Writer:
 
     def _append(self, said: Mapping[str, Any]) -> None:
         lines = line(said)
-        with open(self.manifest, "ab") as file:
+        with locked(self.manifest), open(self.manifest, "ab") as file:
             start = file.tell()
             if start == 0:
                 lines = line({**self.header, "type": "writer", "attnlog": VERSION, "writer": self.id, "time": time.time()}) + lines

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from attnlog.errors import AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
 from attnlog.format import read
-from attnlog.record import Input, Layer, Missing, Reading, nothing_there
+from attnlog.record import FloatArray, Input, Layer, Missing, Reading, nothing_there
 from attnlog.store.manifest import AssetRecord, Commit, Manifest, merge, parse
 from attnlog.store.source import FolderSource, Source, manifests_in, open_source
 
@@ -133,6 +133,44 @@ class SavedRun:
             raise NotRecordedError(f"there is no input {input}; inputs 0 to {len(opened.inputs) - 1} were recorded")
         return opened
 
+    def recompute(self, step: int, input: int, kind: str, layer: int, head: int, rows: Sequence[int]) -> FloatArray:
+        """Recompute whole query rows of one head from its stored queries and keys.
+
+        For inputs whose weights were stored sparse, or in 8 bits: what comes back is as precise as the stored vectors are (docs/format.md
+        has the figures), and was compared with the weights that were stored.
+
+        Args:
+            step: a recorded step.
+            input: number of the input.
+            kind: of attention, such as ``self``.
+            layer: of that kind.
+            head: number of the query head.
+            rows: numbers of the query rows.
+
+        Returns:
+            float32 ``[rows, keys]``, in the order of `rows`.
+
+        Raises:
+            NotRecordedError: no vectors were stored, or q·k alone does not give this head's weights (position bias, a mask without a rule).
+        """
+        return self.read(step, input).recompute(kind, layer, head, rows)
+
+    def heads(self) -> Any:
+        """Head metrics of all steps: a pyarrow Table with the columns of the index, without places, after `step` and `n`.
+
+        A writer that ended has rolled them up, so that this is one read; of others each step's index is read.
+        """
+        import pyarrow as pa
+
+        from attnlog.store.rolled import rolled_up
+
+        parts = rolled_up(self.source, self.manifests)
+        tables = []
+        for step, commit in self._commits.items():
+            found = parts.get((commit.writer, commit.n, step))
+            tables.append(read.numbered(SavedStep(self.source, commit).index() if found is None else found, commit.n, step))
+        return pa.concat_tables(tables) if tables else read.numbered(None, 0, 0)
+
 
 class SavedStep(Reading):
     """One step of a run; answers as a `Capture` does."""
@@ -150,19 +188,24 @@ class SavedStep(Reading):
     @cached_property
     def inputs(self) -> Sequence[Input]:  # type: ignore[override]
         """What attention was recorded for."""
-        return read.read_inputs(self._whole(self.commit.inputs), self.commit.inputs.path, decoded=self.commit.inputs.decoded)
+        record = self.commit.inputs
+        return read.read_inputs(self._whole(record), record.path, decoded=record.decoded, rows=record.rows)
 
     @cached_property
     def _index(self) -> dict[tuple[int, str, int, int], list[dict[str, Any]]]:
-        record = self.commit.asset("index")
-        if record is None:
-            raise AssetSchemaError(f"step {self.commit.step} has no index in its manifest")
-        rows = read.table(self._whole(record), "index", record.path, decoded=record.decoded).to_pylist()
+        rows = self.index().to_pylist()
 
         def key(row: dict[str, Any]) -> tuple[int, str, int, int]:
             return (row["input"], row["kind"], row["layer"], row["call"])
 
         return {where: list(found) for where, found in groupby(sorted(rows, key=key), key)}
+
+    def index(self) -> Any:
+        """Read the index: a pyarrow Table of one row per head, with its metrics; docs/format.md names the columns."""
+        record = self.commit.asset("index")
+        if record is None:
+            raise AssetSchemaError(f"step {self.commit.step} has no index in its manifest")
+        return read.table(self._whole(record), "index", record.path, decoded=record.decoded, rows=record.rows)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -180,6 +223,8 @@ class SavedStep(Reading):
             found = read.layer_from_index(rows)
             if what == "weights" and (batch := self._batch(rows[0], "attention")) is not None:
                 found = replace(found, weights=read.weights_from(batch, found, rows[0]["attention_path"]))
+            elif what == "weights" and (batch := self._batch(rows[0], "sparse")) is not None:
+                found = replace(found, sparse=read.sparse_from(batch, found, rows[0]["sparse_path"]))
             elif what == "vectors" and (batch := self._batch(rows[0], "vectors")) is not None:
                 found = replace(found, vectors=read.vectors_from(batch, found, rows[0]["vectors_path"]))
             self._kept[key] = found
@@ -193,7 +238,7 @@ class SavedStep(Reading):
         return super()._because(kind, layer)
 
     def _batch(self, row: dict[str, Any], kind: str) -> Any:
-        if row[f"{kind}_path"] is None:
+        if row.get(f"{kind}_path") is None:
             return None
         records = [a for a in self.commit.assets if a.kind == kind and a.path.rsplit("/", 1)[-1] == row[f"{kind}_path"]]
         if len(records) != 1:
@@ -204,6 +249,18 @@ class SavedStep(Reading):
         schema = self._range(record, record.schema.offset, record.schema.length, record.schema.sha256)
         message = self._range(record, row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"])
         return read.batch(schema, message, kind, record.path, decoded=record.decoded)
+
+    def recompute(self, kind: str, layer: int, head: int, rows: Sequence[int], input: int | None = None) -> FloatArray:
+        """Recompute whole rows of weights from the stored queries and keys; see `SavedRun.recompute`."""
+        from attnlog.store.recompute import recompute
+
+        where = f"{kind} layer {layer} of input {self.selected if input is None else input} at step {self.commit.step}"
+        vectors = self.find(kind, layer, input, what="vectors")
+        if vectors.vectors is None:
+            raise NotRecordedError(
+                f"queries and keys of {where} were not recorded, so no row can be recomputed{self._because(kind, layer)}"
+            )
+        return recompute(vectors, self.find(kind, layer, input), head, rows, where)
 
     def _range(self, record: AssetRecord, offset: int, length: int, digest: str) -> bytes:
         if offset + length > record.bytes:

@@ -63,7 +63,7 @@ def test_what_queries_and_keys_leave_unexplained_is_shown_as_bias(name, recorded
     bias, softmax = (np.array([np.nan if v is None else v for v in inspect(page, f"neuron.{n}")], dtype=float) for n in ("bias", "softmax"))
     np.testing.assert_allclose(softmax, stored, atol=5e-3)
     # The bias in the page is what its definition gives in Python: log w − log softmax(scale · q·kᵀ).
-    from attnlog.capture.explain import softmax_of
+    from attnlog.explain import softmax_of
 
     layer = opened.find(where.kind, where.layer, where.input, what="vectors")
     alone = softmax_of(layer.vectors, layer.groups)[head, query]

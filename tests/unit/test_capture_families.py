@@ -125,7 +125,7 @@ def test_how_much_queries_and_keys_explain_is_recorded(name):
     """Where softmax(scale·q·kᵀ) is the whole story `explained` is 0; soft-cap and relative bias leave a remainder."""
     model = build(name)
     capture = attnlog.capture(model, batch(model, rows=1))
-    from attnlog.capture.explain import explained_by
+    from attnlog.explain import explained_by
 
     for layer in capture.layers:
         again = explained_by(layer.vectors, layer.weights, layer.groups)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from attnlog.capture.tensors import from_tensors
 from attnlog.format.write import write_assets
-from attnlog.record import Capture, Missing
+from attnlog.record import Capture, Missing, Sparse, to_weights
 from attnlog.store.folder import Writer
 from attnlog.store.open import open_run
 
@@ -61,7 +64,44 @@ def sequence_to_sequence(rng: Rng) -> list[Capture]:
     return [Capture(capture.inputs, capture.layers, (said,), capture.model, capture.config)]
 
 
-RUNS = {"decoder": (decoder, "u8"), "pair": (pair, "f16"), "sequence": (sequence_to_sequence, "f32")}
+def long(rng: Rng) -> list[Capture]:
+    captures = []
+    for _ in range(2):
+        parts = []
+        for tokens in (300, 20):
+            m = grouped(rng, tokens, 2, 2, 1, 8, causal=True)
+            parts.append(from_tensors(m["w"], [f"t{i % 37}" for i in range(tokens)], queries=m["q"], keys=m["k"]))
+        inputs = tuple(one for part in parts for one in part.inputs)
+        layers = tuple(replace(layer, input=number) for number, part in enumerate(parts) for layer in part.layers)
+        captures.append(Capture(inputs, layers, (), parts[0].model, parts[0].config))
+    return captures
+
+
+def exact(rng: Rng) -> list[Capture]:
+    """Sparse in float32, one head flat and one so sharp that few keys of a row are kept."""
+    m = grouped(rng, 100, 1, 2, 2, 4, causal=False)
+    m["w"][0][1] = softmax(8 * np.log(m["w"][0][1]))
+    return [from_tensors(m["w"], [f"t{i}" for i in range(100)], queries=m["q"], keys=m["k"])]
+
+
+RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "decoder": (decoder, {"precision": "u8"}),
+    "pair": (pair, {"precision": "f16"}),
+    "sequence": (sequence_to_sequence, {"precision": "f32"}),
+    "long": (long, {"precision": "u8", "vector_precision": "i8", "dense_tokens": 64}),
+    "exact": (exact, {"precision": "f32", "vector_precision": "f32", "dense_tokens": 64}),
+}
+
+
+def plain(sparse: Sparse) -> dict[str, object]:
+    return {
+        "counts": sparse.counts.reshape(-1).tolist(),
+        "indices": sparse.indices.tolist(),
+        "weights": to_weights(sparse.weights).tolist(),
+        "left_out": sparse.left_out.reshape(-1).tolist(),
+        "picture_sha256": hashlib.sha256(sparse.picture.tobytes()).hexdigest(),
+        "picture_shape": list(sparse.picture.shape),
+    }
 
 
 def expected(directory: Path) -> dict[str, object]:
@@ -82,8 +122,9 @@ def expected(directory: Path) -> dict[str, object]:
                     "heads": layer.heads,
                     "groups": layer.groups,
                     "shape": layer.shape,
-                    "weights": opened.weights(layer.kind, layer.layer, layer.input).reshape(-1).tolist() if layer.layer == 0 else None,
-                    "precision": found.weights.dtype.name if found.weights is not None else None,
+                    "weights": to_weights(found.weights).reshape(-1).tolist() if layer.layer == 0 and found.weights is not None else None,
+                    "sparse": plain(found.sparse) if layer.layer == 0 and found.sparse is not None else None,
+                    "precision": found.codes.dtype.name if found.codes is not None else None,
                     "q": vectors.q[0].astype("f4").reshape(-1).tolist() if vectors is not None else None,
                     "scale": vectors.scale if vectors is not None else None,
                     "causal": vectors.causal if vectors is not None else None,
@@ -96,7 +137,7 @@ def expected(directory: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    for name, (make, precision) in RUNS.items():
+    for name, (make, stored) in RUNS.items():
         directory = HERE / name
         if directory.exists():
             print(f"{name}: frozen, left as it is")
@@ -106,16 +147,17 @@ def main() -> None:
         with mock.patch("attnlog.store.folder.new_writer_id", return_value="golden-1"), mock.patch("time.time", lambda c=clock: next(c)):
             writer = Writer(directory, {"run": f"golden {name}", "model": {"name": name, "class": "numpy"}, "config": {}, "versions": {}})
             for n, capture in enumerate(make(rng)):
-                assets = write_assets(capture, precision=precision)
+                assets = write_assets(capture, **stored)
                 writer.commit(
                     assets,
                     step=100 * n,
                     epoch=n / 2,
                     loss=3.0 - n,
                     metrics={"eval_loss": 2.5 - n},
-                    precision=precision,
+                    precision=stored["precision"],
                     missing=capture.missing,
                 )
+            writer.roll_up()
             writer.update(0, checkpoint="out/checkpoint-0", metrics={"eval_accuracy": 0.5})
         (directory / "expected.json").write_text(json.dumps(expected(directory)) + "\n")
         print(f"{name}: written")

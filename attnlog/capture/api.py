@@ -27,6 +27,7 @@ def capture(
     heads: Iterable[int] | None = None,
     record: str | Sequence[str] = ("attention", "vectors"),
     precision: str = "f32",
+    dense_tokens: int | None = None,
     max_tokens: int | None = None,
     batch_size: int = 8,
 ) -> Capture:
@@ -45,6 +46,8 @@ def capture(
         heads: query heads to record; default all.
         record: any of ``attention`` (weights), ``vectors`` (queries and keys), ``values``.
         precision: of the weights: ``f32`` exact, ``f16``, or ``u8`` as stored by default, (code/255)².
+        dense_tokens: of inputs longer than this only the top keys of each query row are kept, and the mass left out (`Capture.weights`
+            then gives a `SparseWeights`); default: every weight of every input.
         max_tokens: longer texts are cut to this many tokens, which the input says.
         batch_size: inputs in one forward pass, at most.
 
@@ -68,7 +71,9 @@ def capture(
         raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
     if batch_size < 1 or (max_tokens is not None and max_tokens < 2):
         raise ArgumentError(f"batch_size={batch_size} and max_tokens={max_tokens} must be at least 1 and 2")
-    wanted = Wanted(_numbers(layers, "layers"), _numbers(heads, "heads"), frozenset(records), precision)
+    if dense_tokens is not None and (isinstance(dense_tokens, bool) or not isinstance(dense_tokens, int) or dense_tokens < 0):
+        raise ArgumentError(f"dense_tokens is {dense_tokens!r}; it is a whole number from 0, or None to keep every weight")
+    wanted = Wanted(_numbers(layers, "layers"), _numbers(heads, "heads"), frozenset(records), precision, dense_tokens)
     _check_layers(model, wanted)
     prepared = prepare(model, inputs, tokenizer, max_tokens=max_tokens)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ class Wanted:
     heads: frozenset[int] | None
     records: frozenset[str]
     precision: str
+    dense_tokens: int | None = None
 
 
 class Recorder:
@@ -122,14 +124,21 @@ class Recorder:
         queries, keys = positions[query_axis].to(call.query.device), positions[key_axis].to(call.query.device)
         sight = self._sights.of(call, number, queries, keys)
         row = Row(number, queries, keys, sight, record.axes[query_axis], record.axes[key_axis], query_axis == key_axis)
-        keep = "attention" in self._wanted.records
-        found = compute(call, row, heads, precision=self._wanted.precision, keep=keep)
+        how: dict[str, Any] = {
+            "precision": self._wanted.precision,
+            "dense_tokens": self._wanted.dense_tokens,
+            "keep": "attention" in self._wanted.records,
+        }
+        found = compute(call, row, heads, **how)
         tap = "interface"
         if not found.held:
             weights = by_identity(call, number)
-            again = compute(call, row, heads, precision=self._wanted.precision, identity=weights, keep=keep)
+            again = compute(call, row, heads, identity=weights, **how)
             found, tap = again, "identity"
-            if not again.held:
+            if not again.finite:
+                self._miss(kind, layer, "attention", "its weights are not numbers (the model gave NaN or infinity)")
+                found = replace(again, codes=None, sparse=None, metrics={})
+            elif not again.held:
                 self._miss(kind, layer, "verified weights", f"weights × values differ from the module's own output by {again.check:.2g}")
         size = call.query.shape[1] // call.key.shape[1]
         chosen = tuple(heads.tolist())
@@ -144,17 +153,18 @@ class Recorder:
             groups=tuple(head // size for head in chosen),
             shape=(len(queries), len(keys)),
             weights=found.codes,
-            vectors=self._vectors(call, row, heads, size),
+            sparse=found.sparse,
+            vectors=self._vectors(call, row, heads, size, kind, layer),
             check=found.check,
             explained=found.explained if "vectors" in self._wanted.records else None,
             metrics=found.metrics,
         )
 
-    def _vectors(self, call: Call, row: Row, heads: torch.Tensor, size: int) -> Vectors | None:
+    def _vectors(self, call: Call, row: Row, heads: torch.Tensor, size: int, kind: str, layer: int) -> Vectors | None:
         if not {"vectors", "values"} & self._wanted.records:
             return None
         groups = torch.unique(torch.div(heads, size, rounding_mode="floor"))
-        return Vectors(
+        found = Vectors(
             q=_host(call.query[row.number][heads][:, row.queries]),
             k=_host(call.key[row.number][groups][:, row.keys]),
             v=_host(call.value[row.number][groups][:, row.keys]) if "values" in self._wanted.records else None,
@@ -165,6 +175,10 @@ class Recorder:
             sinks=None if call.sinks is None else np.asarray(call.sinks[heads].float().cpu()),
             rotary=self._rotary and row.aligned,
         )
+        if not all(np.isfinite(part).all() for part in (found.q, found.k, found.v) if part is not None):
+            self._miss(kind, layer, "vectors", "they are not numbers (the model gave NaN or infinity)")
+            return None
+        return found
 
 
 def _host(tensor: torch.Tensor) -> Array:

@@ -13,8 +13,9 @@ import torch
 
 from attnlog.capture.interface import Call
 from attnlog.capture.masks import Sight
+from attnlog.capture.sparse import Keeper
 from attnlog.metrics import MetricMeans
-from attnlog.record import Array, Axis, FloatArray
+from attnlog.record import Array, Axis, FloatArray, Sparse
 
 BLOCK = 128  # query rows at a time: a block of all heads stays in the cache while it is used
 # Greatest relative difference between weights · v and the module's own output that rounding explains.
@@ -39,10 +40,12 @@ class Found:
     """What one call did for one input."""
 
     codes: Array | None  # [heads, queries, keys]
+    sparse: Sparse | None  # instead of them, for long inputs
     metrics: dict[str, FloatArray]
     explained: FloatArray  # [heads]
     check: float
     held: bool  # the check lies within rounding
+    finite: bool  # what the model's own function gave are numbers
 
 
 def quantised(weights: torch.Tensor, precision: str) -> torch.Tensor:
@@ -52,7 +55,16 @@ def quantised(weights: torch.Tensor, precision: str) -> torch.Tensor:
     return weights.half() if precision == "f16" else weights
 
 
-def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identity: torch.Tensor | None = None, keep: bool = True) -> Found:
+def compute(
+    call: Call,
+    row: Row,
+    heads: torch.Tensor,
+    *,
+    precision: str,
+    dense_tokens: int | None = None,
+    identity: torch.Tensor | None = None,
+    keep: bool = True,
+) -> Found:
     """Compute the weights of some heads of one input.
 
     Args:
@@ -60,6 +72,7 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
         row: which input of its batch.
         heads: int64 numbers of the wanted heads.
         precision: of the returned codes.
+        dense_tokens: of more queries or keys than this only the top keys of each row are returned.
         identity: weights that the model's own function gave for identity values, ``[heads, queries, keys]``, instead of the formula.
         keep: False computes metrics only.
     """
@@ -81,6 +94,9 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
         asarray=lambda array: torch.as_tensor(array, device=device),
     )
     codes = []
+    long = dense_tokens is not None and max(len(row.queries), len(row.keys)) > dense_tokens
+    keeper = Keeper(len(heads), len(row.queries), len(row.keys), precision=precision, device=device) if keep and long else None
+    finite = torch.ones((), dtype=torch.bool, device=device)
     explained = torch.zeros(len(heads), device=device)
     checks = torch.zeros(len(heads), device=device)
     for start in range(0, len(row.queries), BLOCK):
@@ -89,6 +105,7 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
         if given is not None:
             taken = given if identity is not None else given[row.number]
             weights = taken[heads][:, row.queries[rows]][:, :, row.keys].float()
+            finite &= weights.isfinite().all()
         else:
             weights = _formula(scores, call, row, heads, rows)
         if not plain:
@@ -98,16 +115,20 @@ def compute(call: Call, row: Row, heads: torch.Tensor, *, precision: str, identi
         difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
         checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
         means.add(weights, start)
-        if keep:
+        if keeper is not None:
+            keeper.add(weights, start)
+        elif keep:
             codes.append(quantised(weights, precision))
     # Each head against its own values: one whose values are small must not hide behind the others.
     allowed = TOLERANCE.get(call.output.dtype, 1e-3) * v.abs().amax((1, 2)).clamp(min=1e-6)
     return Found(
-        codes=torch.cat(codes, 1).cpu().numpy() if keep else None,
+        codes=torch.cat(codes, 1).cpu().numpy() if codes else None,
+        sparse=keeper.done() if keeper is not None else None,
         metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()},
         explained=explained.cpu().numpy(),
         check=float(checks.max()),
         held=bool((checks <= allowed).all()),
+        finite=bool(finite),
     )
 
 

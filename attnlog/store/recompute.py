@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnlog.errors import NotRecordedError
 from attnlog.explain import rows_of

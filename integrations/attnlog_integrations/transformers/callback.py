@@ -38,7 +38,9 @@ class AttentionCallback(TrainerCallback):
         heads: query heads to record; default all.
         record: any of ``"attention"``, ``"vectors"``, ``"values"``.
         max_tokens: longer inputs are cut to this length, and say so.
-        precision: ``"u8"``, ``"f16"`` or ``"f32"``.
+        dense_tokens: of inputs longer than this the top keys of each query row are kept, and the mass left out.
+        precision: of the weights: ``"u8"``, ``"f16"`` or ``"f32"``.
+        vector_precision: of queries, keys and values: ``"f16"``, ``"i8"`` (one scale per token) or ``"f32"``.
         budget: bytes the run may take on disk, as in ``"1GB"``; past it only head metrics and pictures are kept.
         examples: how many rows of the evaluation set, when no inputs are given.
 
@@ -59,7 +61,9 @@ class AttentionCallback(TrainerCallback):
         heads: int | Iterable[int] | None = None,
         record: str | Iterable[str] = ("attention", "vectors"),
         max_tokens: int = 256,
+        dense_tokens: int = 512,
         precision: str = "u8",
+        vector_precision: str = "f16",
         budget: str | int | None = None,
         examples: int = 8,
     ) -> None:
@@ -74,7 +78,9 @@ class AttentionCallback(TrainerCallback):
             heads=heads,
             record=record,
             max_tokens=max_tokens,
+            dense_tokens=dense_tokens,
             precision=precision,
+            vector_precision=vector_precision,
             budget=budget,
             examples=examples,
         )

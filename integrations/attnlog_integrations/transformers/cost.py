@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Bytes per weight after compression, and per float16 element of queries and keys; measured on trained attention of 100 tokens.
+from attnlog.sparse import TOP
+
+#: Bytes per weight after compression, and per element of queries and keys; measured on trained attention of 100 tokens.
 _WEIGHT = {"u8": 0.65, "f16": 1.8, "f32": 3.7}
-_ELEMENT = 1.9
+_ELEMENT = {"f16": 1.9, "i8": 0.95, "f32": 3.7}
+_INDEX = 1.3  # of a kept key of a long input, beside its weight
 
 
-def step_cost(model: Any, lengths: Sequence[int], *, precision: str, record: Sequence[str], layers: Any, heads: Any) -> tuple[int, int]:
+def step_cost(
+    model: Any,
+    lengths: Sequence[int],
+    *,
+    precision: str,
+    vector_precision: str,
+    dense_tokens: int,
+    record: Sequence[str],
+    layers: Any,
+    heads: Any,
+) -> tuple[int, int]:
     """Heads per input and about how many bytes a step takes; encoder-decoder models count encoder, decoder and cross heads."""
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     stacks = _stacks(config)
     per_input = sum(_few(depth, layers) * _few(width, heads) for depth, width in stacks)
-    weights = per_input * sum(n * n for n in lengths) if "attention" in record else 0
+    per_head = sum(n * n * _WEIGHT[precision] if n <= dense_tokens else n * TOP * (_WEIGHT[precision] + _INDEX) for n in lengths)
+    weights = per_input * per_head if "attention" in record else 0
     width = _head_width(config)
     roles = 2 * ("vectors" in record) + ("values" in record)
     elements = per_input * sum(lengths) * width * roles
-    return per_input, int(weights * _WEIGHT[precision] + elements * _ELEMENT)
+    return per_input, int(weights + elements * _ELEMENT[vector_precision])
 
 
 def said(inputs: int, heads: int, cost: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attnlog.delivery.discovery import Named, check_names
 from attnlog.errors import ArgumentError, InputError
-from attnlog.record import PRECISIONS
+from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
 from attnlog.sizes import parse_size
 
 EVENTS = ("evaluate", "save", "begin", "end")
@@ -30,7 +30,9 @@ class Options:
     heads: tuple[int, ...] | None
     record: tuple[str, ...]
     max_tokens: int
+    dense_tokens: int
     precision: str
+    vector_precision: str
     budget: int | None
     examples: int
 
@@ -47,6 +49,8 @@ class Options:
             raise ArgumentError(f"on is empty and every is None, so nothing would ever be recorded: on takes any of {', '.join(EVENTS)}")
         if given["precision"] not in PRECISIONS:
             raise ArgumentError(f"precision is {given['precision']!r}; it is one of {', '.join(PRECISIONS)}")
+        if given["vector_precision"] not in VECTOR_PRECISIONS:
+            raise ArgumentError(f"vector_precision is {given['vector_precision']!r}; it is one of {', '.join(VECTOR_PRECISIONS)}")
         record = _several("record", given["record"], RECORDS)
         if not record:
             raise ArgumentError(f"record is empty; it takes any of {', '.join(RECORDS)}")
@@ -61,7 +65,9 @@ class Options:
             heads=_numbers("heads", given["heads"]),
             record=record,
             max_tokens=_count("max_tokens", given["max_tokens"], 2),
+            dense_tokens=_count("dense_tokens", given["dense_tokens"], 0),
             precision=given["precision"],
+            vector_precision=given["vector_precision"],
             budget=parse_size(given["budget"]),
             examples=_count("examples", given["examples"], 1),
         )

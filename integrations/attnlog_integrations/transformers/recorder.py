@@ -49,6 +49,8 @@ class Recorder:
             directory,
             tracker=trackers,
             precision=self._options.precision,
+            vector_precision=self._options.vector_precision,
+            dense_tokens=self._options.dense_tokens,
             budget=self._options.budget,
             name=directory.name,
             report_to=self._report_to,
@@ -76,6 +78,7 @@ class Recorder:
             heads=options.heads,
             record=options.record,
             precision=options.precision,
+            dense_tokens=options.dense_tokens,
             max_tokens=options.max_tokens,
         )
         self.run.log(
@@ -126,7 +129,14 @@ class Recorder:
         try:
             lengths = input_lengths(inputs, tokenizer, max_tokens=options.max_tokens)
             heads, cost = step_cost(
-                model, lengths, precision=options.precision, record=options.record, layers=options.layers, heads=options.heads
+                model,
+                lengths,
+                precision=options.precision,
+                vector_precision=options.vector_precision,
+                dense_tokens=options.dense_tokens,
+                record=options.record,
+                layers=options.layers,
+                heads=options.heads,
             )
         except Exception:
             say(f"attention is recorded in {self.directory}")

@@ -93,12 +93,17 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+def short(values: np.ndarray) -> list[float]:
+    """Write float32 numbers with the nine digits that tell them all apart."""
+    return [float(f"{value:.9g}") for value in values]
+
+
 def plain(sparse: Sparse) -> dict[str, object]:
     return {
         "counts": sparse.counts.reshape(-1).tolist(),
         "indices": sparse.indices.tolist(),
-        "weights": to_weights(sparse.weights).tolist(),
-        "left_out": sparse.left_out.reshape(-1).tolist(),
+        "weights": short(to_weights(sparse.weights)),
+        "left_out": short(sparse.left_out.reshape(-1)),
         "picture_sha256": hashlib.sha256(sparse.picture.tobytes()).hexdigest(),
         "picture_shape": list(sparse.picture.shape),
     }

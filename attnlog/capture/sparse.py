@@ -33,7 +33,8 @@ class Keeper:
         heads, rows, keys = weights.shape
         columns = self._columns.expand(heads, rows, -1)
         cells = weights.new_zeros(heads, rows, self._picture.shape[2]).scatter_reduce_(2, columns, weights, "amax")
-        self._picture.index_reduce_(1, self._rows[start : start + rows], cells, "amax")
+        into = self._rows[start : start + rows, None].expand(heads, rows, cells.shape[2])
+        self._picture.scatter_reduce_(1, into, cells, "amax")
         top = min(TOP, keys)
         least = weights.topk(top, dim=2).values[..., -1:]
         more, equal = weights > least, weights == least

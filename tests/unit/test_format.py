@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -37,7 +38,7 @@ def random_capture(*, tokens=9, heads=3, layers=2):
     return attnlog.from_tensors(list(weights), [f"t{n}" for n in range(tokens)]), weights
 
 
-@pytest.mark.parametrize("name", ["decoder", "pair", "sequence"])
+@pytest.mark.parametrize("name", ["decoder", "pair", "sequence", "long", "exact"])
 def test_golden_runs_are_read_as_they_were_written(name):
     expected = json.loads((GOLDEN / name / "expected.json").read_text())
     saved = attnlog.open(GOLDEN / name)
@@ -54,10 +55,21 @@ def test_golden_runs_are_read_as_they_were_written(name):
             assert found.shape == tuple(layer["shape"])
             if layer["weights"] is not None:
                 np.testing.assert_array_equal(opened.weights(*where).reshape(-1), np.array(layer["weights"], dtype="f4"))
+            if layer.get("sparse") is not None:
+                check_sparse(opened.find(*where).sparse, layer["sparse"])
             if layer["q"] is not None:
                 np.testing.assert_array_equal(opened.vectors("q", *where)[0].reshape(-1), np.array(layer["q"], dtype="f4"))
             for metric, values in layer["metrics"].items():
                 np.testing.assert_array_equal(found.metrics[metric], np.array([np.nan if v is None else v for v in values], dtype="f4"))
+
+
+def check_sparse(found, said):
+    assert found.counts.reshape(-1).tolist() == said["counts"]
+    assert found.indices.tolist() == said["indices"]
+    np.testing.assert_array_equal(to_weights(found.weights), np.array(said["weights"], dtype="f4"))
+    np.testing.assert_array_equal(found.left_out.reshape(-1), np.array(said["left_out"], dtype="f4"))
+    assert list(found.picture.shape) == said["picture_shape"]
+    assert hashlib.sha256(found.picture.tobytes()).hexdigest() == said["picture_sha256"]
 
 
 def test_updates_are_merged_into_their_commit():

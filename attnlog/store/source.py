@@ -194,6 +194,8 @@ class FsspecSource:
             raise RunError(f"{self.place}/{path} cannot be read: {self._describe(error)}") from None
         if len(data) > LONGEST:
             raise AssetTooLarge(f"{self.place}/{path} is longer than {LONGEST} bytes")
+        if range is not None and len(data) > range[1]:  # a web server that knows no ranges gives the whole file
+            return data[start:end]
         return data
 
     def close(self) -> None:

@@ -32,12 +32,13 @@ class _Message:
         return 8 + len(self.metadata)
 
 
-def walk(data: bytes, name: str, *, declared: int, cap: int, rows: int | None = None) -> memoryview:
+def walk(data: bytes, name: str, *, whole: bool, declared: int, cap: int, rows: int | None = None) -> memoryview:
     """Check the messages of an Arrow file or stream and return them as a stream that may be decoded.
 
     Args:
         data: an Arrow file, or a schema message, batch messages and the end-of-stream marker.
         name: of the asset, for the error.
+        whole: whether it must be the one or the other.
         declared: bytes its columns take, by the manifest; padding may double them and add a megabyte.
         cap: what this reader takes at most.
         rows: how many rows its batches have together, where that is known.
@@ -47,14 +48,15 @@ def walk(data: bytes, name: str, *, declared: int, cap: int, rows: int | None = 
         AssetSchemaError: its messages are not those of an asset.
     """
     try:
-        return _walk(memoryview(data), name, min(2 * declared + 1_000_000, cap), declared, rows)
+        return _walk(memoryview(data), name, whole, min(2 * declared + 1_000_000, cap), declared, rows)
     except (struct.error, IndexError, ValueError, OverflowError, RecursionError) as error:
         raise AssetSchemaError(f"{name} is not a readable Arrow file: {error}") from error
 
 
-def _walk(data: memoryview, name: str, allowed: int, declared: int, rows: int | None) -> memoryview:
-    is_file = data[:8] == _MAGIC
-    start = len(_MAGIC) if is_file else 0
+def _walk(data: memoryview, name: str, whole: bool, allowed: int, declared: int, rows: int | None) -> memoryview:
+    if whole and data[:8] != _MAGIC:
+        raise ValueError("it does not begin with ARROW1")
+    start = len(_MAGIC) if whole else 0
     messages, end = _messages(data, start)
     if not messages or _header(messages[0])[0] != _SCHEMA:
         raise ValueError("it does not begin with a schema")
@@ -71,7 +73,7 @@ def _walk(data: memoryview, name: str, allowed: int, declared: int, rows: int | 
                 raise AssetTooLarge(f"{name} would decode to more than {allowed} bytes; its manifest declares {declared}")
     if rows is not None and found != rows:
         raise ValueError(f"its batches have {found} rows, its manifest says {rows}")
-    if is_file:
+    if whole:
         _footer(data, end, messages[1:])
     elif end != len(data):
         raise ValueError(f"{len(data) - end} bytes follow the end of its stream")

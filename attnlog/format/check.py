@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from attnlog.errors import AssetSchemaError, AssetValueError, AssetVersionError
-from attnlog.format.schema import COLUMNS, ELEMENTS, MAY_BE_ABSENT, VERSION, items, schema
+from attnlog.format.schema import COLUMNS, ELEMENTS, MAY_BE_ABSENT, PLACES, VERSION, items, schema
 from attnlog.metrics import METRICS
 from attnlog.record import Array
 
 _MOST = 1.001  # a weight; rounding takes a softmax a little above 1
 _LEAST = -0.001  # a metric; rounding takes an entropy a little below 0
 _LONG = pa.int64()
+_FILE = re.compile(r"[a-z0-9-]+\.arrow")
 
 
 def check_table(found: pa.Table, kind: str, name: str) -> None:
@@ -36,7 +39,7 @@ def check_table(found: pa.Table, kind: str, name: str) -> None:
         raise AssetSchemaError(f"{name} says it is {metadata.get('attnlog.kind', 'nothing')!r}, expected {kind!r}")
     for column in schema(kind, _precision(found, kind, name, metadata)):
         count = found.schema.names.count(column.name)
-        if count == 0 and column.name in MAY_BE_ABSENT:
+        if count == 0 and column.name in MAY_BE_ABSENT.get(kind, ()):
             continue
         if count != 1:
             raise AssetSchemaError(f"{name} has {count} columns {column.name!r}, expected one")
@@ -151,6 +154,20 @@ def _vectors(found: pa.Table, name: str) -> None:
 def _index(found: pa.Table, name: str) -> None:
     _once(found, name, ("input", "kind", "layer", "call", "head"))
     _metrics(found, name)
+    for place in PLACES:
+        if f"{place}_path" in found.schema.names:
+            _place(found, name, place)
+
+
+def _place(found: pa.Table, name: str, place: str) -> None:
+    paths = found.column(f"{place}_path")
+    for part in ("offset", "length", "sha256"):
+        known = f"{place}_{part}" in found.schema.names
+        if not known or not pc.all(pc.equal(pc.is_null(found.column(f"{place}_{part}")), pc.is_null(paths))).as_py():
+            raise AssetSchemaError(f"{name} does not say where in its {place} asset a head lies")
+    for path in paths.unique().drop_null().to_pylist():
+        if not _FILE.fullmatch(path):
+            raise AssetSchemaError(f"{name} names the file {path[:80]!r}, which is none of a commit")
 
 
 def _indexes(found: pa.Table, name: str) -> None:

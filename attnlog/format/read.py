@@ -62,16 +62,16 @@ def table(data: bytes, kind: str, name: str, *, decoded: int, rows: int | None =
         AssetVersionError: a later version of the format wrote it.
         AssetValueError: it holds numbers that cannot be.
     """
-    return _decode(data, kind, name, decoded, rows)
+    return _decode(data, kind, name, decoded, rows, whole=True)
 
 
 def batch(schema_message: bytes, batch_message: bytes, kind: str, name: str, *, decoded: int, rows: int | None = None) -> pa.Table:
     """Decode one verified record batch: its schema message and its own, put together, are an Arrow stream. Raises as `table` does."""
-    return _decode(b"".join((schema_message, batch_message, END_OF_STREAM)), kind, name, decoded, rows)
+    return _decode(b"".join((schema_message, batch_message, END_OF_STREAM)), kind, name, decoded, rows, whole=False)
 
 
-def _decode(data: bytes, kind: str, name: str, decoded: int, rows: int | None) -> pa.Table:
-    stream = walk(data, name, declared=decoded, cap=MAX_DECODED, rows=rows)
+def _decode(data: bytes, kind: str, name: str, decoded: int, rows: int | None, *, whole: bool) -> pa.Table:
+    stream = walk(data, name, whole=whole, declared=decoded, cap=MAX_DECODED, rows=rows)
     try:
         found = pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
         found.validate(full=True)

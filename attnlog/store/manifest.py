@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attnlog.errors import AssetSchemaError, AssetVersionError
+from attnlog.errors import AssetSchemaError, AssetTooLarge, AssetVersionError
 from attnlog.format.encode import Asset, Span
 from attnlog.record import Missing
 
 VERSION = 1
 MAX_LINE = 16_000_000
+MAX_DEPTH = 64
 _WRITER = r"[a-z0-9][a-z0-9-]{0,63}"
 NAME = re.compile(rf"manifest-({_WRITER})\.jsonl")
 PATH = re.compile(rf"inputs-[0-9a-f]{{16}}\.arrow|indexes-{_WRITER}\.arrow|step-[0-9]{{8,}}/{_WRITER}-[0-9]+/[a-z0-9-]+\.arrow")
@@ -177,6 +178,7 @@ def parse(name: str, data: bytes) -> Manifest:
 
     Raises:
         AssetVersionError: a later format wrote it.
+        AssetTooLarge: a line is longer than any reader takes.
         AssetSchemaError: it is not a manifest; the message names file and line.
     """
     match = NAME.fullmatch(name)
@@ -188,9 +190,12 @@ def parse(name: str, data: bytes) -> Manifest:
     for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             if len(raw) > MAX_LINE:
-                raise ValueError(f"line of {len(raw)} bytes, at most {MAX_LINE} are read")
-            said = json.loads(raw)
+                raise AssetTooLarge(f"{name} line {number} has {len(raw)} bytes, at most {MAX_LINE} are read")
+            said = json.loads(raw, parse_constant=_no_number)
+            _check_depth(said)
             kind = said["type"]
+            if number == 1 and (kind != "writer" or said["writer"] != match[1]):
+                raise ValueError("the first line does not say that its writer writes")
             if kind == "writer":
                 header = said
                 if _count(said, "attnlog") > VERSION:
@@ -215,6 +220,21 @@ def merge(manifests: Iterable[Manifest]) -> dict[int, Commit]:
             if commit.step not in newest or newest[commit.step].order < commit.order:
                 newest[commit.step] = commit
     return dict(sorted(newest.items()))
+
+
+def _no_number(said: str) -> float:
+    raise ValueError(f"{said} is no number of JSON")
+
+
+def _check_depth(said: object) -> None:
+    """Refuse what nests deeper than any reader need go."""
+    level = [said]
+    for _ in range(MAX_DEPTH):
+        level = [item for one in level if isinstance(one, (dict, list)) for item in (one.values() if isinstance(one, dict) else one)]
+        if not level:
+            return
+    if any(isinstance(one, (dict, list)) for one in level):
+        raise ValueError(f"it nests more than {MAX_DEPTH} deep")
 
 
 def _count(said: Mapping[str, Any], key: str) -> int:

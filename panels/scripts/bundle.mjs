@@ -65,7 +65,7 @@ export async function bundle() {
 }
 
 function licences() {
-  const parts = ["@uwdata/flechette", "fzstd", "@noble/hashes"].map((name) => {
+  const parts = ["@uwdata/flechette", "@noble/hashes"].map((name) => {
     const folder = join(panels, "node_modules", name);
     const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     return `${name} ${version}\n\n${readFileSync(join(folder, "LICENSE"), "utf8").trim()}\n`;

@@ -3,15 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { headWeights } from "../src/decode/attention";
 import { fromHalf } from "../src/decode/half";
+import type { AttentionLayer } from "../src/decode/types";
 import { ticks } from "../src/draw/axis";
 import { oklch } from "../src/draw/colour";
 import { Splat } from "../src/draw/splat";
 import { explain, openKeys, softmax } from "../src/session/explain";
-import { findLayer, partOf, rowOf } from "../src/session/scene";
+import { findLayer, rowOf } from "../src/session/scene";
 import { weightText } from "../src/ui/dom";
 import { rowWindow } from "../src/ui/rows";
 import { fromByteLevel, isByteLevel, pieces, plain, spoken } from "../src/ui/tokens";
-import { drawLines, faintest, topWeights } from "../src/views/head/lines";
+import { headRows } from "../src/session/weights";
+import { drawLines, faintest, placesOf, topWeights } from "../src/views/head/lines";
 import { open } from "./golden";
 
 const alphaSum = (pixels: Uint8ClampedArray): number => pixels.reduce((sum, v, i) => (i % 4 === 3 ? sum + v : sum), 0);
@@ -46,10 +48,20 @@ test("a line that leaves the window is clipped", () => {
   assert.ok(alphaSum(splat.pixels()) > 0);
 });
 
+/** Lines of one head whose weights are all stored. */
+const dense = (weights: Float32Array, keys: number, head = 0) => {
+  const heads = Uint16Array.of(head);
+  const layer = { stored: "dense", heads, queries: weights.length / keys, keys, precision: "f32", codes: weights };
+  return { rows: headRows(layer as AttentionLayer, head)!, colour: [1, 2, 3] as const };
+};
+
 const layout = (n: number, top = 0, height = n * 20) => ({
   queries: Array.from({ length: n }, (_, i) => i),
   keys: Array.from({ length: n }, (_, i) => i),
-  stride: n,
+  place: placesOf(
+    Array.from({ length: n }, (_, i) => i),
+    n,
+  ),
   row: 20,
   top,
   width: 60,
@@ -60,7 +72,7 @@ const layout = (n: number, top = 0, height = n * 20) => ({
 test("only lines with an end in the window are drawn, and their number is bounded", () => {
   const n = 400;
   const weights = new Float32Array(n * n).fill(0.01);
-  const heads = [{ head: 0, weights, colour: [1, 2, 3] as const }];
+  const heads = [dense(weights, n)];
   assert.equal(drawLines(heads, layout(4), 0.003, null).lines, 16);
   const part = layout(n, 2000, 200);
   const least = faintest(heads, part);
@@ -69,7 +81,7 @@ test("only lines with an end in the window are drawn, and their number is bounde
 
 test("the strongest weights come in order", () => {
   const weights = Float32Array.from([0.1, 0.9, 0.5, 0.5]);
-  const top = topWeights([{ head: 3, weights, colour: [0, 0, 0] }], layout(2), 3);
+  const top = topWeights([dense(weights, 2, 3)], layout(2), 3);
   assert.deepEqual(
     top.map((one) => [one.query, one.key, Math.round(one.weight * 10)]),
     [
@@ -84,15 +96,16 @@ test("softmax of recorded q and k gives the recorded weights", async () => {
   const opened = open("decoder");
   const scene = await opened.scene(100);
   const entry = findLayer(scene, 0, "self", 1)!;
-  const layer = await opened.store.attention(scene.commit, partOf(scene, "attention", entry)!);
-  const vectors = await opened.store.vectors(scene.commit, partOf(scene, "vectors", entry)!);
+  const layer = (await opened.store.weights(scene, entry)!) as AttentionLayer;
+  const vectors = await opened.store.vectors(scene, entry)!;
   for (const query of vectors.q) {
     const row = rowOf(scene, 0, "self", 1, query.head);
     const keys = vectors.k.find((one) => one.head === scene.index.group[row])!;
     const weights = headWeights(layer, query.head)!;
     for (let i = 0; i < query.tokens; i++) {
       const recorded = weights.subarray(i * layer.keys, (i + 1) * layer.keys);
-      const { softmax: found, bias } = explain(query, keys, i, recorded, scene.index.explained[row]!);
+      const { softmax, bias } = explain(query, keys, i, recorded, scene.index.explained[row]!);
+      const found = softmax!;
       assert.equal(bias, null);
       for (let j = 0; j < layer.keys; j++) assert.ok(Math.abs(found[j]! - recorded[j]!) < 6e-3, `${i},${j}`);
     }
@@ -118,7 +131,7 @@ test("what q·k leaves unexplained is the bias, and with it the softmax gives th
   assert.deepEqual([...found.qk], [0.5, 1, 1.5]);
   const shift = found.bias![2]!;
   assert.ok(Math.abs(found.bias![0]! - shift + 1) < 1e-5 && Math.abs(found.bias![1]! - shift - 2) < 1e-5);
-  for (let j = 0; j < 3; j++) assert.ok(Math.abs(found.softmax[j]! - weights[j]!) < 1e-6);
+  for (let j = 0; j < 3; j++) assert.ok(Math.abs(found.softmax![j]! - weights[j]!) < 1e-6);
 });
 
 test("masks: causal, window, and zero weights where no rule was recorded", () => {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder } from "../src/decode/decoder";
 import { mergeManifests } from "../src/decode/manifest";
-import type { Commit } from "../src/decode/types";
+import type { Commit, RollUpRecord } from "../src/decode/types";
 import type { ByteRange, Source } from "../src/host/source";
 import { makeScene, type Scene } from "../src/session/scene";
 import { Store } from "../src/session/store";
@@ -12,6 +12,15 @@ export const GOLDEN = join(process.cwd(), "..", "tests", "golden");
 
 export const goldenRuns = (): string[] =>
   readdirSync(GOLDEN).filter((name) => existsSync(join(GOLDEN, name, "expected.json")));
+
+export interface ExpectedSparse {
+  counts: number[];
+  indices: number[];
+  weights: number[];
+  left_out: number[];
+  picture_sha256: string;
+  picture_shape: number[];
+}
 
 export interface Expected {
   name: string;
@@ -29,6 +38,7 @@ export interface Expected {
         groups: number[];
         shape: [number, number];
         weights: number[] | null;
+        sparse?: ExpectedSparse | null;
         q: number[] | null;
         scale: number | null;
         causal: boolean | null;
@@ -73,6 +83,7 @@ export function source(
 export interface Opened {
   store: Store;
   commits: Commit[];
+  rollUps: RollUpRecord[];
   scene(step: number): Promise<Scene>;
   gets: string[];
 }
@@ -80,10 +91,11 @@ export interface Opened {
 export function open(name: string, ranges = true, damage?: Damage): Opened {
   const from = source(name, ranges, damage);
   const store = new Store(from, name, new Decoder(false));
-  const { commits } = mergeManifests(manifests(name));
+  const { commits, rollUps } = mergeManifests(manifests(name));
   return {
     store,
     commits,
+    rollUps,
     gets: from.gets,
     async scene(step: number) {
       const commit = commits.find((one) => one.step === step)!;

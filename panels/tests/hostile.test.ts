@@ -5,8 +5,7 @@ import { runJob } from "../src/decode/jobs";
 import { LIMITS } from "../src/decode/limits";
 import { isAssetPath, mergeManifests, parseManifest } from "../src/decode/manifest";
 import { digestOf } from "../src/decode/verify";
-import { frameSize } from "../src/decode/zstd";
-import { findLayer, partOf } from "../src/session/scene";
+import { findLayer } from "../src/session/scene";
 import { type Damage, manifests, open } from "./golden";
 
 const name = (wanted: string) => (error: Error) => {
@@ -53,8 +52,8 @@ for (const ranges of [true, false]) {
   test(`a flipped bit inside one layer is found ${ranges ? "by its own digest" : "in a whole file"}`, async () => {
     const opened = open("decoder", ranges, only("attention.arrow", flip(-900)));
     const scene = await opened.scene(100);
-    const parts = [0, 1].map((layer) => partOf(scene, "attention", findLayer(scene, 0, "self", layer)!)!);
-    const found = await Promise.allSettled(parts.map((part) => opened.store.attention(scene.commit, part)));
+    const layers = [0, 1].map((layer) => findLayer(scene, 0, "self", layer)!);
+    const found = await Promise.allSettled(layers.map((layer) => opened.store.weights(scene, layer)));
     const bad = found.filter((one) => one.status === "rejected");
     assert.equal(bad.length, 1);
     assert.equal((bad[0] as PromiseRejectedResult).reason.name, "AssetDigestMismatch");
@@ -64,14 +63,14 @@ for (const ranges of [true, false]) {
 test("a declared size above the cap is AssetTooLarge before anything is decoded", async () => {
   const bytes = new Uint8Array(16);
   const part = { bytes, expected: { asset: "x", bytes: 16, sha256: await digestOf(bytes) } };
-  const job = { kind: "index" as const, asset: "x", parts: [part], decoded: 2 ** 32, limits: LIMITS };
+  const job = { kind: "index" as const, asset: "x", parts: [part], decoded: 2 ** 32, rows: 1, limits: LIMITS };
   await assert.rejects(runJob(job), name("AssetTooLarge"));
 });
 
 test("bytes that are no Arrow file are AssetSchemaError", async () => {
   const bytes = new Uint8Array(4096).fill(65);
   const part = { bytes, expected: { asset: "x", bytes: bytes.length, sha256: await digestOf(bytes) } };
-  const job = { kind: "index" as const, asset: "x", parts: [part], decoded: 100, limits: LIMITS };
+  const job = { kind: "index" as const, asset: "x", parts: [part], decoded: 100, rows: 1, limits: LIMITS };
   await assert.rejects(runJob(job), name("AssetSchemaError"));
 });
 
@@ -82,13 +81,6 @@ test("an asset of another kind is AssetSchemaError", async () => {
   const index = commit.assets.find((one) => one.kind === "index")!;
   Object.assign(index, { ...pictures, kind: "index" });
   await assert.rejects(opened.store.index(commit), name("AssetSchemaError"));
-});
-
-test("a part that lies outside its asset is AssetTruncated", async () => {
-  const opened = open("decoder");
-  const scene = await opened.scene(100);
-  const part = partOf(scene, "attention", findLayer(scene, 0, "self", 0)!)!;
-  await assert.rejects(opened.store.attention(scene.commit, { ...part, offset: 1e9 }), name("AssetTruncated"));
 });
 
 test("a later format version is refused by name", () => {
@@ -117,11 +109,4 @@ for (const path of [
 test("a line that is no JSON is AssetSchemaError, naming the line", () => {
   const text = `${manifests("decoder")[0]!.text.split("\n")[0]}\n{broken\n`;
   assert.throws(() => parseManifest("manifest-a.jsonl", text), /manifest-a\.jsonl line 2/);
-});
-
-test("a zstd frame says its size before it is decoded", () => {
-  assert.equal(frameSize(Uint8Array.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 7, 0, 0])), 7);
-  assert.equal(frameSize(Uint8Array.from([0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 1, 0])), 512);
-  assert.equal(frameSize(Uint8Array.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0, 1, 0])), -1);
-  assert.equal(frameSize(Uint8Array.from([1, 2, 3])), -1);
 });

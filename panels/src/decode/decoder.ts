@@ -123,7 +123,10 @@ export class Decoder {
     this.worker?.terminate();
     this.running = null;
     waiting.reject(
-      new AssetError(`${waiting.job.asset} could not be decoded in time`, "Copy the run again from where it was written."),
+      new AssetError(
+        `${waiting.job.asset} could not be decoded in time`,
+        "Copy the run again from where it was written.",
+      ),
     );
     this.start();
     this.next();

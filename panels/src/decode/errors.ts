@@ -39,6 +39,9 @@ export class AssetTooLarge extends AssetError {
 export class AssetSchemaError extends AssetError {
   static override errorName = "AssetSchemaError";
 }
+export class AssetValueError extends AssetError {
+  static override errorName = "AssetValueError";
+}
 export class AssetVersionError extends AssetError {
   static override errorName = "AssetVersionError";
 }
@@ -54,6 +57,7 @@ const byName = new Map<string, typeof AttnlogError>(
     AssetDigestMismatch,
     AssetTooLarge,
     AssetSchemaError,
+    AssetValueError,
     AssetVersionError,
   ].map((type) => [type.errorName, type]),
 );

@@ -2,7 +2,8 @@
 
 let halves: Float32Array | null = null;
 
-function halfTable(): Float32Array {
+/** Value of each float16 bit pattern. */
+export function halfTable(): Float32Array {
   if (halves) return halves;
   const table = new Float32Array(65536);
   for (let v = 0; v < 65536; v++) {

@@ -2,38 +2,36 @@
 import type { Columns } from "./arrow";
 import type { AxisTokens, InputRecord } from "./types";
 
+/** Lists that have one item per token, or are null. */
+const PER_TOKEN = ["ids", "starts", "ends", "segments", "special", "generated", "labels"] as const;
+
 export function readInputs(columns: Columns): InputRecord[] {
-  const number = columns.numbers("input", "uint16", Uint16Array);
+  const number = columns.numbers("input", Uint16Array);
   const axis = columns.texts("axis");
   const text = columns.texts("text");
   const pair = columns.texts("pair");
-  const tokens = columns.rows("tokens", "utf8");
-  const ids = columns.rows("ids", "int32");
-  const segments = columns.rows("segments", "uint8");
-  const special = columns.rows("special", "bool");
-  const generated = columns.rows("generated", "bool");
-  const labels = columns.rows("labels", "utf8");
-  const cut = columns.numbers("cut", "uint32", Uint32Array);
+  const tokens = columns.rows("tokens");
+  const cut = columns.numbers("cut", Uint32Array);
+  const lists = Object.fromEntries(PER_TOKEN.map((name) => [name, columns.rows(name)])) as Record<
+    (typeof PER_TOKEN)[number],
+    (unknown[] | null)[]
+  >;
   const inputs = new Map<number, InputRecord>();
+  const places = new Set<string>();
   for (let row = 0; row < columns.length; row++) {
-    const names = tokens[row];
-    if (!names) throw columns.fail(`row ${row} has no tokens`);
-    for (const [name, list] of [
-      ["ids", ids[row]],
-      ["segments", segments[row]],
-      ["special", special[row]],
-      ["generated", generated[row]],
-      ["labels", labels[row]],
-    ] as const) {
+    const names = tokens[row] as string[];
+    for (const name of PER_TOKEN) {
+      const list = lists[name][row];
       if (list && list.length !== names.length) {
         throw columns.fail(`row ${row} has ${names.length} tokens but ${list.length} ${name}`);
       }
     }
+    const { ids, segments, special, generated, labels } = lists;
     const record: AxisTokens = {
-      axis: axis[row] ?? "",
+      axis: axis[row]!,
       text: text[row] ?? null,
       pair: pair[row] ?? null,
-      tokens: names as string[],
+      tokens: names,
       ids: ids[row] ? Int32Array.from(ids[row] as number[]) : null,
       segments: segments[row] ? Uint8Array.from(segments[row] as number[]) : null,
       special: (special[row] as boolean[] | null | undefined) ?? null,
@@ -41,9 +39,17 @@ export function readInputs(columns: Columns): InputRecord[] {
       labels: (labels[row] as string[] | null | undefined) ?? null,
       cut: cut[row]!,
     };
+    const place = `${number[row]} ${record.axis}`;
+    if (places.has(place))
+      throw columns.fail(`axis ${JSON.stringify(record.axis)} of input ${number[row]} is there twice`);
+    places.add(place);
     const known = inputs.get(number[row]!);
     if (known) known.axes.push(record);
     else inputs.set(number[row]!, { input: number[row]!, axes: [record] });
   }
-  return [...inputs.values()].sort((a, b) => a.input - b.input);
+  const list = [...inputs.values()].sort((a, b) => a.input - b.input);
+  list.forEach((one, i) => {
+    if (one.input !== i) throw columns.fail(`input ${i} is missing`);
+  });
+  return list;
 }

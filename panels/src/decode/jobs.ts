@@ -1,22 +1,32 @@
-// What the worker does for one request: verify, decode, validate. Also runs on the main thread where workers are forbidden.
-import { readColumns } from "./arrow";
+// What the worker does for one request: verify, walk, decode, validate. Also runs on the main thread where workers are forbidden.
+import { type Columns, readColumns } from "./arrow";
 import { readAttention } from "./attention";
-import { AssetTooLarge } from "./errors";
+import { AssetSchemaError, AssetTooLarge, AttnlogError } from "./errors";
 import { readIndex } from "./indexes";
 import { readInputs } from "./inputs";
 import type { Limits } from "./limits";
 import { readPictures } from "./pictures";
-import type { AttentionLayer, IndexTable, InputRecord, PictureTable, VectorLayer } from "./types";
+import { checkOnce, checkPlace, type Place } from "./place";
+import { readRollUp } from "./rollup";
+import { readSparse } from "./sparse";
+import type { AttentionLayer, IndexTable, InputRecord, PictureTable, RollUp, SparseLayer, VectorLayer } from "./types";
 import { readVectors } from "./vectors";
 import { type Expected, verify } from "./verify";
 
-export interface Results {
-  inputs: InputRecord[];
-  index: IndexTable;
-  pictures: PictureTable;
+/** One record batch of these is one layer. */
+export interface LayerResults {
   attention: AttentionLayer;
+  sparse: SparseLayer;
   vectors: VectorLayer;
 }
+/** These are read as a whole. */
+export interface TableResults {
+  inputs: InputRecord[];
+  index: IndexTable;
+  indexes: RollUp;
+  pictures: PictureTable;
+}
+export type Results = LayerResults & TableResults;
 export type JobKind = keyof Results;
 
 export interface Job<K extends JobKind = JobKind> {
@@ -26,14 +36,20 @@ export interface Job<K extends JobKind = JobKind> {
   parts: { bytes: Uint8Array; expected: Expected }[];
   /** Declared size after decompression. */
   decoded: number;
+  /** Rows of a whole file; null for one batch. */
+  rows: number | null;
+  /** Of one batch: what the index says of its layer. */
+  place?: Place;
   limits: Limits;
 }
 
-const readers = {
+const readers: { [K in JobKind]: (columns: Columns) => Results[K] } = {
   inputs: readInputs,
   index: readIndex,
+  indexes: readRollUp,
   pictures: readPictures,
   attention: readAttention,
+  sparse: readSparse,
   vectors: readVectors,
 };
 
@@ -55,14 +71,45 @@ function join(parts: Uint8Array[]): Uint8Array {
   return joined;
 }
 
-export async function runJob<K extends JobKind>(job: Job<K>): Promise<Results[K]> {
-  for (const part of job.parts) await verify(part.bytes, part.expected, job.limits.bytes);
-  if (job.decoded > job.limits.decoded) {
-    throw new AssetTooLarge(`${job.asset} would decode to ${job.decoded} bytes, more than ${job.limits.decoded}`);
+async function columnsOf(job: Job): Promise<Columns> {
+  const { asset, decoded, rows, limits } = job;
+  for (const part of job.parts) await verify(part.bytes, part.expected, limits.bytes);
+  if (decoded > limits.decoded) {
+    throw new AssetTooLarge(`${asset} would decode to ${decoded} bytes, more than ${limits.decoded}`);
   }
-  const bytes = join(job.parts.map((part) => part.bytes));
-  const columns = readColumns(bytes, job.kind, job.asset, job.decoded);
-  return readers[job.kind](columns) as Results[K];
+  return readColumns(join(job.parts.map((part) => part.bytes)), job.kind, { asset, decoded, rows, limits });
+}
+
+/** Whatever a decoder stumbles over in bytes that were not written by attnlog has one name. */
+async function named<T>(asset: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof AttnlogError) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    if (/allocation failed|array length/i.test(said))
+      throw new AssetTooLarge(`${asset} needs more memory than there is`);
+    throw new AssetSchemaError(`${asset} cannot be decoded: ${said}`);
+  }
+}
+
+/** One table, or one layer. */
+export function runJob<K extends JobKind>(job: Job<K>): Promise<Results[K]> {
+  return named(job.asset, async () => {
+    const columns = await columnsOf(job);
+    const result = readers[job.kind](columns);
+    if (job.place) checkPlace(columns, result as LayerResults[keyof LayerResults], job.place);
+    return result;
+  });
+}
+
+/** Every layer of a whole file: one for each of its record batches. */
+export function runLayers<K extends keyof LayerResults>(job: Job<K>): Promise<LayerResults[K][]> {
+  return named(job.asset, async () => {
+    const columns = await columnsOf(job);
+    checkOnce(columns);
+    return columns.split().map(readers[job.kind]);
+  });
 }
 
 /** The buffers of a result, to move rather than copy out of the worker. */

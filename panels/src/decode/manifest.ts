@@ -1,9 +1,12 @@
 // Manifests: parses each writer's JSON lines and merges them into one list of commits, newest commit of a step winning.
-import { AssetError, AssetSchemaError, AssetTooLarge, AssetVersionError } from "./errors";
+import { AssetSchemaError, AssetTooLarge, AssetVersionError } from "./errors";
 import { FORMAT_VERSION, LIMITS } from "./limits";
-import type { AssetRecord, Commit, Missing, RunRecord, SchemaPart, Writer } from "./types";
+import type { AssetRecord, Commit, Missing, RollUpRecord, RunRecord, SchemaPart, Writer } from "./types";
 
-const PATH = /^(inputs-[0-9a-f]{16}\.arrow|step-[0-9]{8,}\/[a-z0-9][a-z0-9-]{0,63}-[0-9]+\/[a-z0-9-]+\.arrow)$/;
+const WRITER = "[a-z0-9][a-z0-9-]{0,63}";
+const PATH = new RegExp(
+  `^(inputs-[0-9a-f]{16}\\.arrow|indexes-${WRITER}\\.arrow|step-[0-9]{8,}/${WRITER}-[0-9]+/[a-z0-9-]+\\.arrow)$`,
+);
 const DIGEST = /^[0-9a-f]{64}$/;
 
 type Json = Record<string, unknown>;
@@ -38,13 +41,13 @@ function asset(value: unknown, where: string): AssetRecord {
   return { path, kind, bytes, sha256, decoded, rows, schema: part };
 }
 
-const numberOrNull = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const numberOrNull = (value: unknown): number | null => (Number.isFinite(value) ? (value as number) : null);
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
 
 function numbers(value: unknown): Record<string, number> {
   const result: Record<string, number> = {};
   if (isObject(value))
-    for (const [key, item] of Object.entries(value)) if (typeof item === "number") result[key] = item;
+    for (const [key, item] of Object.entries(value)) if (Number.isFinite(item)) result[key] = item as number;
   return result;
 }
 
@@ -77,12 +80,18 @@ function commit(line: Json, writer: string, where: string): Commit {
   };
 }
 
-/** What an update adds to its commit: keys of metrics are merged, other known keys replace. */
+/** What an update adds to its commit: metrics are merged, a checkpoint replaces. */
 function update(target: Commit, line: Json): void {
   Object.assign(target.metrics, numbers(line.metrics));
   if (typeof line.checkpoint === "string") target.checkpoint = line.checkpoint;
-  if (typeof line.epoch === "number") target.epoch = line.epoch;
-  if (typeof line.loss === "number") target.loss = line.loss;
+}
+
+function rollUp(line: Json, writer: string, where: string): RollUpRecord {
+  const { commits } = line;
+  if (!Array.isArray(commits) || !commits.every(isCount)) {
+    throw new AssetSchemaError(`${where}: a roll-up does not say which commits it covers`);
+  }
+  return { writer, commits, asset: asset(line.asset, where) };
 }
 
 function parse(line: string, where: string): Json {
@@ -97,13 +106,21 @@ function parse(line: string, where: string): Json {
   return value;
 }
 
+/** What one writer's manifest says; of several roll-ups the last counts. */
+export interface ManifestRecord {
+  writer: Writer;
+  commits: Commit[];
+  rollUp: RollUpRecord | null;
+}
+
 /** One writer's manifest. Null when not even its first line is finished yet. */
-export function parseManifest(name: string, text: string): { writer: Writer; commits: Commit[] } | null {
+export function parseManifest(name: string, text: string): ManifestRecord | null {
   const lines = text.split("\n");
   lines.pop(); // A last line without its line feed is unfinished; with it, this is the empty rest.
   let writer: Writer | null = null;
   const commits: Commit[] = [];
   const byNumber = new Map<number, Commit>();
+  let rolled: RollUpRecord | null = null;
   lines.forEach((raw, i) => {
     if (raw.trim() === "") return;
     const where = `${name} line ${i + 1}`;
@@ -131,9 +148,9 @@ export function parseManifest(name: string, text: string): { writer: Writer; com
     } else if (line.type === "update" && isCount(line.n)) {
       const target = byNumber.get(line.n);
       if (target) update(target, line);
-    }
+    } else if (line.type === "indexes") rolled = rollUp(line, writer.writer, where);
   });
-  return writer ? { writer, commits } : null;
+  return writer ? { writer, commits, rollUp: rolled } : null;
 }
 
 /** Whether `a` is newer than `b`: greatest time, then greatest writer, then greatest n. */
@@ -146,18 +163,20 @@ function isNewer(a: Commit, b: Commit): boolean {
 /** All manifests of a run as one list of commits. */
 export function mergeManifests(manifests: { name: string; text: string }[]): RunRecord {
   const writers: Writer[] = [];
+  const rollUps: RollUpRecord[] = [];
   const newest = new Map<number, Commit>();
   for (const { name, text } of manifests) {
     const parsed = parseManifest(name, text);
     if (!parsed) continue;
     writers.push(parsed.writer);
+    if (parsed.rollUp) rollUps.push(parsed.rollUp);
     for (const made of parsed.commits) {
       const known = newest.get(made.step);
       if (!known || isNewer(made, known)) newest.set(made.step, made);
     }
   }
   writers.sort((a, b) => a.time - b.time);
-  return { writers, commits: [...newest.values()].sort((a, b) => a.step - b.step) };
+  return { writers, rollUps, commits: [...newest.values()].sort((a, b) => a.step - b.step) };
 }
 
 /** The asset of a kind in a commit; for a name such as "attention-3.arrow" the one with that file name. */
@@ -166,10 +185,4 @@ export function findAsset(made: Commit, kind: string, fileName?: string): AssetR
     if (record.kind === kind && (fileName === undefined || record.path.endsWith(`/${fileName}`))) return record;
   }
   return null;
-}
-
-export function requireAsset(made: Commit, kind: string, fileName?: string): AssetRecord {
-  const found = findAsset(made, kind, fileName);
-  if (!found) throw new AssetError(`step ${made.step} has no ${fileName ?? `${kind} asset`}`);
-  return found;
 }

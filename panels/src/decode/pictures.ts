@@ -1,26 +1,25 @@
 // The pictures asset: one small image per head, for the model view.
 import type { Columns } from "./arrow";
 import type { PictureTable } from "./types";
+import { checkLengths } from "./weights";
 
 export function readPictures(columns: Columns): PictureTable {
+  const { precision } = columns;
+  if (precision !== null && precision !== "u8")
+    throw columns.fail(`attnlog.precision is ${JSON.stringify(precision)}, not u8`);
   const kind = columns.coded("kind");
-  const rows = columns.numbers("rows", "uint16", Uint16Array);
-  const width = columns.numbers("columns", "uint16", Uint16Array);
-  const { offsets, values } = columns.list("picture", "uint8", Uint8Array);
-  for (let row = 0; row < columns.length; row++) {
-    const length = offsets[row + 1]! - offsets[row]!;
-    if (length !== rows[row]! * width[row]!) {
-      throw columns.fail(`picture ${row} has ${length} cells, not ${rows[row]} × ${width[row]}`);
-    }
-  }
+  const rows = columns.numbers("rows", Uint16Array);
+  const width = columns.numbers("columns", Uint16Array);
+  const { offsets, values } = columns.list("picture", Uint8Array);
+  checkLengths(columns, "picture", offsets, (row) => rows[row]! * width[row]!);
   return {
     length: columns.length,
-    input: columns.numbers("input", "uint16", Uint16Array),
+    input: columns.numbers("input", Uint16Array),
     kind: kind.codes,
     kinds: kind.names,
-    layer: columns.numbers("layer", "uint16", Uint16Array),
-    head: columns.numbers("head", "uint16", Uint16Array),
-    call: columns.numbers("call", "uint16", Uint16Array),
+    layer: columns.numbers("layer", Uint16Array),
+    head: columns.numbers("head", Uint16Array),
+    call: columns.numbers("call", Uint16Array),
     rows,
     columns: width,
     offsets,

@@ -46,8 +46,16 @@ export interface Writer {
   time: number;
 }
 
+/** A writer's roll-up of its index assets, and the commits it says it covers. */
+export interface RollUpRecord {
+  writer: string;
+  commits: number[];
+  asset: AssetRecord;
+}
+
 export interface RunRecord {
   writers: Writer[];
+  rollUps: RollUpRecord[];
   /** One commit per step, in order of steps: of several for one step the newest. */
   commits: Commit[];
 }
@@ -82,11 +90,11 @@ export interface BatchPart {
 export const METRICS = ["entropy", "distance", "previous", "next", "self", "first", "separator", "induction"] as const;
 export type Metric = (typeof METRICS)[number];
 
-/** Columns of an index asset; texts that repeat are coded (code → text). NaN stands for null. */
-export interface IndexTable {
+/** Metrics of heads, one row each; texts that repeat are coded (code → text). NaN stands for null. */
+export interface MetricTable {
   length: number;
   input: Uint16Array;
-  kind: Uint16Array;
+  kind: Int32Array;
   kinds: string[];
   layer: Uint16Array;
   head: Uint16Array;
@@ -94,23 +102,45 @@ export interface IndexTable {
   queries: Uint32Array;
   keys: Uint32Array;
   group: Uint16Array;
-  tap: Uint16Array;
-  taps: string[];
-  module: Uint16Array;
-  modules: string[];
   check: Float32Array;
   explained: Float32Array;
   metrics: Record<Metric, Float32Array>;
+  /** Mean mass that sparse weights left out. */
+  leftOut: Float32Array;
+}
+
+/** An index asset. */
+export interface IndexTable extends MetricTable {
+  tap: Int32Array;
+  taps: string[];
+  module: Int32Array;
+  modules: string[];
   /** Row → number in `parts`, −1 where nothing was written. */
   attention: Int32Array;
+  sparse: Int32Array;
   vectors: Int32Array;
   parts: BatchPart[];
+}
+
+/** The rows of one commit in a roll-up. */
+export interface RolledCommit {
+  n: number;
+  step: number;
+  /** Its rows: from `first` to before `end`. */
+  first: number;
+  end: number;
+}
+
+/** A roll-up of index assets. */
+export interface RollUp {
+  table: MetricTable;
+  commits: RolledCommit[];
 }
 
 export interface PictureTable {
   length: number;
   input: Uint16Array;
-  kind: Uint16Array;
+  kind: Int32Array;
   kinds: string[];
   layer: Uint16Array;
   head: Uint16Array;
@@ -124,15 +154,42 @@ export interface PictureTable {
 
 export type Precision = "u8" | "f16" | "f32";
 
+/** Codes of weights: uint8 squares of roots, bit patterns of float16, or the weights themselves. */
+export type Codes = Uint8Array | Uint16Array | Float32Array;
+
 /** Weights of one input, kind, layer and call, still in their codes: a head is decoded when it is shown. */
 export interface AttentionLayer {
+  stored: "dense";
   heads: Uint16Array;
   queries: number;
   keys: number;
   precision: Precision;
   /** Heads one after the other, each queries × keys, row-major. */
-  codes: Uint8Array | Uint16Array | Float32Array;
+  codes: Codes;
 }
+
+/** The greatest weights of each query row of a layer, still in their codes; the others are not known, and not 0. */
+export interface SparseLayer {
+  stored: "sparse";
+  heads: Uint16Array;
+  queries: number;
+  keys: number;
+  precision: Precision;
+  /** What is kept of a row: this many keys, or this share of its mass, whichever comes first. Null: not said. */
+  top: number | null;
+  mass: number | null;
+  /** Row `i` of the n-th head keeps items `starts[n · queries + i]` to before `starts[n · queries + i + 1]`. */
+  starts: Uint32Array;
+  /** Kept keys, ascending within a row. */
+  indices: Uint32Array;
+  codes: Codes;
+  /** Mass of each row on keys that are not kept, heads one after the other. */
+  leftOut: Float32Array;
+  /** Greatest weight of each cell, heads one after the other, codes as in `u8`. */
+  picture: { rows: number; columns: number; codes: Uint8Array };
+}
+
+export type WeightLayer = AttentionLayer | SparseLayer;
 
 export interface QueryVectors {
   head: number;
@@ -155,6 +212,8 @@ export interface KeyVectors {
 }
 
 export interface VectorLayer {
+  /** How they are stored: float16, 8 bits with one scale per token, or float32. */
+  precision: "f16" | "i8" | "f32";
   q: QueryVectors[];
   k: KeyVectors[];
   v: KeyVectors[];

@@ -1,4 +1,6 @@
 // What one step holds, found from its index and inputs: kinds, layers, heads, tokens; views ask it instead of scanning tables.
+import type { PlaceName } from "../decode/indexes";
+import type { Place } from "../decode/place";
 import {
   type AxisTokens,
   type BatchPart,
@@ -10,6 +12,8 @@ import {
 } from "../decode/types";
 
 export interface LayerEntry {
+  input: number;
+  kind: string;
   layer: number;
   heads: number[];
   queries: number;
@@ -66,7 +70,8 @@ export function kindsOf(scene: Scene, input: number): KindEntry[] {
     const number = index.layer[row]!;
     let layer = layers.get(number);
     if (!layer) {
-      layer = { layer: number, heads: [], rows: [], queries: index.queries[row]!, keys: index.keys[row]!, calls: 1 };
+      const shape = { queries: index.queries[row]!, keys: index.keys[row]! };
+      layer = { input, kind, layer: number, heads: [], rows: [], ...shape, calls: 1 };
       layers.set(number, layer);
     }
     if (index.call[row]! > 0) {
@@ -101,13 +106,17 @@ export function rowOf(scene: Scene, input: number, kind: string, layer: number, 
   return entry ? (entry.rows[entry.heads.indexOf(head)] ?? -1) : -1;
 }
 
-/** Where a layer's batch lies; null when it was not written. */
-export function partOf(scene: Scene, what: "attention" | "vectors", entry: LayerEntry): BatchPart | null {
-  for (const row of entry.rows) {
-    const at = scene.index[what][row]!;
-    if (at >= 0) return scene.index.parts[at] ?? null;
-  }
-  return null;
+/** Where a layer's batch lies, and what must be found there; null when it was not written. */
+export function partOf(scene: Scene, what: PlaceName, entry: LayerEntry): { part: BatchPart; place: Place } | null {
+  const { index } = scene;
+  const at = entry.rows.map((row) => index[what][row]!).find((one) => one >= 0);
+  const part = at === undefined ? null : index.parts[at];
+  if (!part) return null;
+  const rows = entry.rows.filter((row) => index[what][row] === at);
+  const { input, kind, layer, queries, keys } = entry;
+  const heads = rows.map((row) => index.head[row]!);
+  const groups = rows.map((row) => index.group[row]!);
+  return { part, place: { input, kind, layer, call: 0, heads, groups, queries, keys } };
 }
 
 export function axisOf(scene: Scene, input: number, axis: string): AxisTokens | null {

@@ -1,21 +1,23 @@
 // Gets decoded assets of a run: fetches, has them verified and decoded, and keeps what was read, bounded by bytes.
 import type { Decoder } from "../decode/decoder";
-import { AssetError, AssetTruncated, NotRecordedError } from "../decode/errors";
-import type { JobKind, Results } from "../decode/jobs";
+import { AssetSchemaError, AssetTooLarge, NotRecordedError } from "../decode/errors";
+import type { LayerResults, TableResults } from "../decode/jobs";
 import { LIMITS } from "../decode/limits";
 import { findAsset } from "../decode/manifest";
+import { batchJob } from "../decode/read";
 import type {
   AssetRecord,
-  AttentionLayer,
-  BatchPart,
   Commit,
   IndexTable,
   InputRecord,
   PictureTable,
+  RollUp,
   VectorLayer,
+  WeightLayer,
 } from "../decode/types";
 import type { ByteRange, Source } from "../host/source";
 import { ByteCache } from "./lru";
+import { type LayerEntry, partOf, type Scene } from "./scene";
 
 const FILES_KEPT = 64_000_000;
 const DECODED_KEPT = 256_000_000;
@@ -46,12 +48,19 @@ export class Store {
     return this.whole("pictures", record, 0);
   }
 
-  attention(commit: Commit, part: BatchPart): Promise<AttentionLayer> {
-    return this.part("attention", commit, part, 0);
+  /** A writer's roll-up of indexes. */
+  rollUp(record: AssetRecord): Promise<RollUp> {
+    return this.whole("indexes", record, 2);
   }
 
-  vectors(commit: Commit, part: BatchPart): Promise<VectorLayer> {
-    return this.part("vectors", commit, part, 1);
+  /** Weights of a layer, all of them or the greatest of each row; null when none were written. */
+  weights(scene: Scene, entry: LayerEntry): Promise<WeightLayer> | null {
+    return this.layer("attention", scene, entry, 0) ?? this.layer("sparse", scene, entry, 0);
+  }
+
+  /** Queries, keys and values of a layer; null when none were written. */
+  vectors(scene: Scene, entry: LayerEntry): Promise<VectorLayer> | null {
+    return this.layer("vectors", scene, entry, 1);
   }
 
   /** Begins to fetch what will be asked for as soon as the index is read. */
@@ -65,14 +74,14 @@ export class Store {
     return this.source.has?.(this.run, path) ?? true;
   }
 
-  private whole<K extends "inputs" | "index" | "pictures">(
+  private whole<K extends keyof TableResults>(
     kind: K,
     record: AssetRecord,
     priority: number,
-  ): Promise<Results[K]> {
+  ): Promise<TableResults[K]> {
     return this.remember(record.path, record.decoded, async () => {
       this.refuseAbsent(record.path);
-      if (record.bytes > LIMITS.bytes) throw tooLong(record);
+      refuseLong(record);
       const bytes = await this.fetch(record);
       return this.decoder.run(
         {
@@ -80,6 +89,7 @@ export class Store {
           asset: record.path,
           parts: [{ bytes, expected: { asset: record.path, bytes: record.bytes, sha256: record.sha256 } }],
           decoded: record.decoded,
+          rows: record.rows,
           limits: LIMITS,
         },
         priority,
@@ -87,35 +97,33 @@ export class Store {
     });
   }
 
-  private part<K extends JobKind>(kind: K, commit: Commit, part: BatchPart, priority: number): Promise<Results[K]> {
+  private layer<K extends keyof LayerResults>(
+    kind: K,
+    scene: Scene,
+    entry: LayerEntry,
+    priority: number,
+  ): Promise<LayerResults[K]> | null {
+    const found = partOf(scene, kind, entry);
+    if (!found) return null;
+    const { part, place } = found;
+    const { commit } = scene;
     const record = findAsset(commit, kind, part.path);
-    if (!record?.schema) {
+    const schema = record?.schema;
+    if (!record || !schema) {
       return Promise.reject(
-        new AssetError(`The index names ${part.path}, which the manifest of step ${commit.step} does not.`),
+        new AssetSchemaError(`The index names ${part.path}, which the manifest of step ${commit.step} does not.`),
       );
     }
-    const { path, schema } = record;
-    const end = Math.max(part.offset + part.length, schema.offset + schema.length);
-    if (end > record.bytes) {
-      return Promise.reject(new AssetTruncated(`${path} has ${record.bytes} bytes; the index points to byte ${end}`));
-    }
-    return this.remember(`${path}#${part.offset}`, record.decoded / Math.max(1, record.rows), async () => {
+    const { path } = record;
+    // What one layer takes, of what all rows of the asset take.
+    const share = Math.min(1, place.heads.length / Math.max(1, record.rows));
+    // The layer stands in the key: an index may name one place for two, and only one of them can be there.
+    const key = `${path}#${part.offset} ${place.input} ${place.kind} ${place.layer}`;
+    return this.remember(key, record.decoded * share, async () => {
       this.refuseAbsent(path);
+      const job = batchJob(kind, record, part, place);
       const [head, body] = await Promise.all([this.slice(record, schema), this.slice(record, part)]);
-      const name = `${path} (bytes ${part.offset}–${part.offset + part.length})`;
-      return this.decoder.run(
-        {
-          kind,
-          asset: name,
-          parts: [
-            { bytes: head, expected: { asset: `${path} (schema)`, bytes: schema.length, sha256: schema.sha256 } },
-            { bytes: body, expected: { asset: name, bytes: part.length, sha256: part.sha256 } },
-          ],
-          decoded: record.decoded,
-          limits: LIMITS,
-        },
-        priority,
-      );
+      return this.decoder.run(job(head, body), priority);
     });
   }
 
@@ -149,6 +157,7 @@ export class Store {
       }
       return bytes;
     }
+    refuseLong(record);
     const bytes = await this.fetch(record);
     return bytes.slice(range.offset, range.offset + range.length);
   }
@@ -163,6 +172,6 @@ export class Store {
   }
 }
 
-function tooLong(record: AssetRecord): AssetError {
-  return new AssetError(`${record.path} has ${record.bytes} bytes, more than the cap of ${LIMITS.bytes}`);
+function refuseLong({ path, bytes }: AssetRecord): void {
+  if (bytes > LIMITS.bytes) throw new AssetTooLarge(`${path} has ${bytes} bytes, more than the cap of ${LIMITS.bytes}`);
 }

@@ -57,3 +57,10 @@ export function weightText(weight: number): string {
   if (weight >= 0.995) return "1.0";
   return weight < 0.005 ? weight.toFixed(3).slice(1) : weight.toFixed(2).slice(1);
 }
+
+/** A share as a percentage of two digits: 3.1 %, 99 %. */
+export function percent(share: number): string {
+  const value = share * 100;
+  const text = value >= 9.95 || value === 0 ? value.toFixed(0) : value < 0.1 ? "< 0.1" : value.toFixed(1);
+  return `${text}\u00a0%`;
+}

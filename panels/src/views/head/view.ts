@@ -1,24 +1,27 @@
 // The head view: query tokens, lines of the chosen heads, key tokens.
-import { headWeights } from "../../decode/attention";
 import { NotRecordedError } from "../../decode/errors";
-import type { AttentionLayer } from "../../decode/types";
+import type { WeightLayer } from "../../decode/types";
 import { fromHex, headColour } from "../../draw/colour";
 import { pixelRatio, prepare, put } from "../../draw/surface";
 import { filterPair } from "../../session/pair";
-import { axisOf, findLayer, keyAxis, partOf, queryAxis, tokensOf } from "../../session/scene";
+import { axisOf, findLayer, keyAxis, queryAxis, tokensOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { moveLayer } from "../../session/move";
 import { chosenHeads } from "../../session/state";
+import { type HeadRows, headRows, meanLeftOut } from "../../session/weights";
 import { h, weightText } from "../../ui/dom";
 import { rowWindow } from "../../ui/rows";
 import { isByteLevel, plain } from "../../ui/tokens";
 import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
 import { Chips } from "./chips";
 import { type Beside, TokenColumn } from "./column";
-import { drawLines, faintest, type HeadWeights, type Layout, topWeights } from "./lines";
+import { drawLines, faintest, type HeadLines, type Layout, type Pointed, placesOf, topWeights } from "./lines";
 import { TopTable } from "./table";
+import { pointedWords, sparseWords } from "./words";
 import { why } from "../why";
 
+/** Weights below this are not worth a number beside their token. */
+const FAINTEST_BESIDE = 0.0005;
 const ROW = { least: 19, most: 34, usual: 22 };
 
 class HeadView implements View {
@@ -32,17 +35,18 @@ class HeadView implements View {
   private readonly stage = h("div", { class: "stage" }, this.base, this.over);
   private readonly scroller = h("div", { class: "head-scroll" });
   private readonly note = h("p", { class: "foot-note" });
+  private readonly rowNote = h("p", { class: "foot-note row-note num" });
   private readonly table = new TopTable();
   private readonly observer: ResizeObserver;
   private shown: Shown | null = null;
   private loaded = "";
-  private layer: AttentionLayer | null = null;
-  private decoded = new Map<number, Float32Array>();
-  private drawn: HeadWeights[] = [];
+  private layer: WeightLayer | null = null;
+  private decoded = new Map<number, HeadRows>();
+  private drawn: HeadLines[] = [];
   private layout: Layout | null = null;
   private least = 0;
   private lines = 0;
-  private hover: { side: "query" | "key"; at: number } | null = null;
+  private hover: Pointed | null = null;
   private key = "";
   private turn = 0;
   private columnKey = "";
@@ -115,13 +119,13 @@ class HeadView implements View {
     this.loaded = data;
     this.layer = null;
     const turn = ++this.turn;
-    const part = entry && partOf(scene, "attention", entry);
-    if (!entry || !part || !session.store) {
+    const reading = entry && session.store?.weights(scene, entry);
+    if (!reading) {
       this.frame.say(why(scene, state, "weights"), key);
       return;
     }
     this.root.classList.add("is-waiting");
-    session.store.attention(scene.commit, part).then(
+    reading.then(
       (layer) => {
         if (turn !== this.turn) return;
         this.layer = layer;
@@ -137,20 +141,20 @@ class HeadView implements View {
     );
   }
 
-  private weights(head: number): Float32Array | null {
-    let weights = this.decoded.get(head) ?? null;
-    if (!weights && this.layer) {
-      weights = headWeights(this.layer, head);
-      if (weights) this.decoded.set(head, weights);
+  private rows(head: number): HeadRows | null {
+    let rows = this.decoded.get(head) ?? null;
+    if (!rows && this.layer) {
+      rows = headRows(this.layer, head);
+      if (rows) this.decoded.set(head, rows);
     }
-    return weights;
+    return rows;
   }
 
   private render(ready: string): void {
     const { state, scene, dark } = this.shown!;
     const { body } = this.frame;
     if (this.scroller.parentElement !== body) {
-      body.replaceChildren(this.chips.root, this.scroller, this.note, this.table.root);
+      body.replaceChildren(this.chips.root, this.scroller, this.note, this.rowNote, this.table.root);
       this.key = "";
     }
     const key = `${this.loaded} ${state.heads?.join() ?? "all"} ${state.pair} ${dark}`;
@@ -158,10 +162,11 @@ class HeadView implements View {
       this.frame.pending();
       this.key = key;
       this.drawn = chosenHeads(state, scene).flatMap((head) => {
-        const weights = this.weights(head);
-        return weights ? [{ head, weights, colour: fromHex(headColour(head, dark)) }] : [];
+        const rows = this.rows(head);
+        return rows ? [{ rows, colour: fromHex(headColour(head, dark)) }] : [];
       });
       this.columns();
+      this.words();
       this.draw(true);
     }
     this.point(null);
@@ -177,7 +182,8 @@ class HeadView implements View {
     const kept = filterPair(state.pair, queries, keys, left, right);
     const tokens = { query: this.tokens("query"), key: this.tokens("key") };
     const byteLevel = isByteLevel(tokens.query) || isByteLevel(tokens.key);
-    this.layout = { ...kept, stride: keys, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
+    const place = placesOf(kept.keys, keys);
+    this.layout = { ...kept, place, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
     const { layout } = this;
     this.table.update({ ...tokens, byteLevel }, () => topWeights(this.drawn, layout, 24));
     const columnKey = `${scene.commit.inputs.path} ${state.input} ${state.kind} ${state.pair} ${queries} ${keys}`;
@@ -200,10 +206,21 @@ class HeadView implements View {
       column.root.style.width = `${columnWidth(shown, texts, byteLevel, narrow ? 36 : 84)}px`;
     }
     this.scroller.scrollTop = 0;
+  }
+
+  /** What has to be known to read the picture: what was cut off, and what was not stored. */
+  private words(): void {
+    const { state, scene } = this.shown!;
+    const layer = this.layer!;
+    const left = axisOf(scene, state.input, queryAxis(state.kind));
+    const right = axisOf(scene, state.input, keyAxis(state.kind));
     const said = [cutWords(left?.cut ?? 0, "query"), left === right ? "" : cutWords(right?.cut ?? 0, "key")];
     const calls = findLayer(scene, state.input, state.kind, state.layer)?.calls ?? 1;
     if (calls > 1) said.push(`This layer computed attention ${calls} times in one forward; the first is shown.`);
+    const heads = this.drawn.map((one) => one.rows);
+    if (layer.stored === "sparse") said.unshift(sparseWords(layer, meanLeftOut(layer, heads)));
     this.note.textContent = said.filter(Boolean).join(" ");
+    this.rowNote.hidden = layer.stored !== "sparse";
   }
 
   private tokens(side: "query" | "key"): string[] {
@@ -244,41 +261,58 @@ class HeadView implements View {
   }
 
   /** Shows one token's lines alone, and their values beside the other column. */
-  private point(hover: { side: "query" | "key"; at: number } | null): void {
+  private point(hover: Pointed | null): void {
     this.hover = hover;
     const { layout, drawn } = this;
-    if (!layout || !this.shown) return;
-    const { state, dark } = this.shown;
-    const query = state.query === null ? null : layout.queries.indexOf(state.query);
+    if (!layout || !this.shown || !this.layer) return;
+    const { state } = this.shown;
+    const sparse = this.layer.stored === "sparse";
+    const query = state.query === null ? -1 : layout.queries.indexOf(state.query);
+    const chosen = query < 0 ? null : query;
     this.stage.classList.toggle("is-pointing", hover !== null);
-    const beside = (row: number): Beside | null => {
-      if (!hover) return null;
-      const i = layout.queries[hover.side === "query" ? hover.at : row]!;
-      const j = layout.keys[hover.side === "query" ? row : hover.at]!;
-      let most = 0;
-      let colour = "";
-      const shades = drawn.map(({ head, weights }) => {
-        const alpha = weights[i * layout.stride + j]!;
-        if (alpha > most || !colour) {
-          most = alpha;
-          colour = headColour(head, dark);
-        }
-        return { colour: headColour(head, dark), alpha };
-      });
-      return most < 0.0005 ? null : { text: weightText(most), colour, shades: drawn.length > 1 ? shades : [] };
-    };
+    const beside = hover ? (row: number) => this.beside(hover, row) : null;
     const side = hover?.side;
-    this.left.mark(side === "query" ? hover!.at : null, query, side === "key" ? beside : null);
+    this.left.mark(side === "query" ? hover!.at : null, chosen, side === "key" ? beside : null);
     this.right.mark(side === "key" ? hover!.at : null, null, side === "query" ? beside : null);
+    if (sparse) {
+      const told = hover ?? (chosen === null ? null : { side: "query" as const, at: chosen });
+      const heads = drawn.map((one) => one.rows);
+      this.rowNote.textContent = this.rowNote.title = pointedWords(heads, layout, told);
+    }
     if (!hover) return;
-    const picture = drawLines(drawn, layout, 0.0005, hover);
+    const picture = drawLines(drawn, layout, sparse ? 0 : FAINTEST_BESIDE, hover);
     put(prepare(this.over, layout.width, layout.height), picture.pixels, picture.width, picture.height);
+  }
+
+  /** The greatest weight between the token pointed at and one of the other column, and a shade for each head. */
+  private beside(hover: Pointed, row: number): Beside | null {
+    const { queries, keys } = this.layout!;
+    const { dark } = this.shown!;
+    const i = queries[hover.side === "query" ? hover.at : row]!;
+    const j = keys[hover.side === "query" ? row : hover.at]!;
+    let most = -1;
+    let colour = "";
+    const shades = this.drawn.map(({ rows }) => {
+      const weight = rows.at(i, j);
+      const shade = headColour(rows.head, dark);
+      if (weight !== null && weight > most) {
+        most = weight;
+        colour = shade;
+      }
+      return { colour: shade, alpha: weight ?? 0 };
+    });
+    // Of weights that are all stored the faint ones are not worth a number; of kept ones each is: others are not known.
+    const least = this.layer!.stored === "sparse" ? 0 : FAINTEST_BESIDE;
+    if (most < least) return null;
+    const text = most < FAINTEST_BESIDE ? "<.001" : weightText(most);
+    return { text, colour, shades: this.drawn.length > 1 ? shades : [] };
   }
 
   inspect(): unknown {
     return {
-      heads: this.drawn.map((one) => one.head),
-      weights: (head: number) => this.drawn.find((one) => one.head === head)?.weights ?? null,
+      heads: this.drawn.map((one) => one.rows.head),
+      stored: this.layer?.stored ?? null,
+      weights: (head: number) => this.drawn.find((one) => one.rows.head === head)?.rows.arrays() ?? null,
       queries: this.layout?.queries ?? [],
       keys: this.layout?.keys ?? [],
       shape: this.layer ? [this.layer.queries, this.layer.keys] : null,

@@ -1,7 +1,7 @@
 // Words and numbers under the grid: one head's metrics, and which heads stand out by each.
 import type { Metric } from "../../decode/types";
 import { kindsOf, metricsOf, rowOf, type Scene } from "../../session/scene";
-import { h, short } from "../../ui/dom";
+import { h, percent, short } from "../../ui/dom";
 import type { Place } from "./grid";
 
 export const UNITS: Partial<Record<Metric, string>> = { entropy: "bits", distance: "tokens" };
@@ -35,6 +35,11 @@ export function headFacts(scene: Scene, input: number, kind: string, place: Plac
         h("dd", {}, `${short(value)}${UNITS[name] ? ` ${UNITS[name]}` : ""}`),
       ),
     );
+  }
+  const leftOut = index.leftOut[row]!;
+  if (!Number.isNaN(leftOut)) {
+    const title = "mass of a row on keys whose weights are not stored, on average";
+    list.append(h("div", { title }, h("dt", {}, "left out"), h("dd", {}, percent(leftOut))));
   }
   box.append(list);
   return box;

@@ -23,6 +23,48 @@ export interface NeuronData {
   scale: number;
 }
 
+/** A column after the strips. */
+interface Column {
+  name: string;
+  title: string;
+  cell(j: number, masked: boolean): HTMLElement;
+}
+
+/** q·k, then what it takes to come from there to the weights: their softmax, with a bias or beside what is stored. */
+function columnsOf({ qk, bias, softmax, stored }: Explained): Column[] {
+  const numbers = (name: string, title: string, text: (j: number) => string): Column => ({
+    name,
+    title,
+    cell: (j, masked) => h("span", { class: "num" }, masked ? "–" : text(j)),
+  });
+  const list = [numbers("q·k", "their sum", (j) => one(qk[j]!))];
+  if (bias) list.push(numbers("bias", "log w − log softmax(q·k)", (j) => short(bias[j]!)));
+  if (!stored) return softmax ? [...list, bars("softmax", "weights", softmax)] : list;
+  if (softmax) list.push(numbers("softmax", "softmax of q·k", (j) => weightText(softmax[j]!)));
+  return [...list, bars("weight", "weights that were stored: the greatest of each row", stored)];
+}
+
+/** Weights as bars and numbers; NaN is a weight that nobody knows. */
+function bars(name: string, title: string, weights: Float32Array): Column {
+  return {
+    name,
+    title,
+    cell: (j, masked) => {
+      const weight = weights[j]!;
+      if (Number.isNaN(weight)) {
+        const why = masked ? null : "This weight is not among those that were stored; it need not be 0.";
+        return h("span", { class: "bar-cell not-stored", title: why }, masked ? "" : "not stored");
+      }
+      return h(
+        "span",
+        { class: "bar-cell", title: masked ? null : weight.toFixed(4) },
+        h("span", { class: "bar", style: `--w:${weight}` }),
+        h("span", { class: "num" }, masked ? "" : weightText(weight)),
+      );
+    },
+  };
+}
+
 export class NeuronTable {
   readonly root: HTMLElement;
   private readonly heads = h("div", { class: "neuron-row neuron-heads" });
@@ -32,6 +74,7 @@ export class NeuronTable {
   private readonly rows: Rows;
   private readonly scroller: HTMLElement;
   private data: NeuronData | null = null;
+  private columns: Column[] = [];
   private product = new Float32Array(0);
   private productScale = 1;
 
@@ -59,18 +102,16 @@ export class NeuronTable {
       }
     }
     this.productScale = fullScale(this.product) || 1;
-    const bias = explained.bias !== null;
-    this.root.classList.toggle("has-bias", bias);
-    const names = ["key", "k", "q × k", "q·k", ...(bias ? ["bias"] : []), "softmax"];
-    const titles = [
-      "",
-      "key vector",
-      "products of the components, times the scale",
-      "their sum",
-      ...(bias ? ["log w − log softmax(q·k)"] : []),
-      "weights",
+    this.columns = columnsOf(explained);
+    this.root.classList.toggle("has-more", this.columns.length > 2);
+    const before = [
+      { name: "key", title: "" },
+      { name: "k", title: "key vector" },
+      { name: "q × k", title: "products of the components, times the scale" },
     ];
-    this.heads.replaceChildren(...names.map((name, n) => h("span", { title: titles[n] || null }, name)));
+    this.heads.replaceChildren(
+      ...[...before, ...this.columns].map(({ name, title }) => h("span", { title: title || null }, name)),
+    );
     this.queryRow.replaceChildren(
       h("span", { class: "tok" }, h("small", {}, "q "), tokenText(data.queryNames[i] ?? "", data.byteLevel)),
       this.queryCanvas,
@@ -85,8 +126,8 @@ export class NeuronTable {
 
   private make(j: number): HTMLElement {
     const { keyNames, byteLevel, explained } = this.data!;
-    const { qk, bias, softmax, open } = explained;
-    const masked = !open[j];
+    const { open, stored } = explained;
+    const masked = !open[j] && !(stored && !Number.isNaN(stored[j]!));
     return h(
       "div",
       { class: `neuron-row${masked ? " is-masked" : ""}`, title: masked ? "masked: this key takes no part" : null },
@@ -97,14 +138,7 @@ export class NeuronTable {
       ),
       h("span"),
       h("span"),
-      h("span", { class: "num" }, masked ? "–" : one(qk[j]!)),
-      bias ? h("span", { class: "num" }, masked ? "–" : short(bias[j]!)) : null,
-      h(
-        "span",
-        { class: "bar-cell", title: masked ? null : softmax[j]!.toFixed(4) },
-        h("span", { class: "bar", style: `--w:${softmax[j]}` }),
-        h("span", { class: "num" }, masked ? "" : weightText(softmax[j]!)),
-      ),
+      ...this.columns.map((column) => column.cell(j, masked)),
     );
   }
 

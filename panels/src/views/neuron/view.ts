@@ -1,12 +1,12 @@
 // The neuron view: for one head and one query token, how q and k make the weights.
-import { headWeights } from "../../decode/attention";
 import { NotRecordedError } from "../../decode/errors";
-import type { AttentionLayer, KeyVectors, QueryVectors, VectorLayer } from "../../decode/types";
+import type { KeyVectors, QueryVectors, VectorLayer, WeightLayer } from "../../decode/types";
 import { fullScale } from "../../draw/strips";
-import { type Explained, explain } from "../../session/explain";
-import { axisOf, findLayer, keyAxis, partOf, queryAxis, rowOf, tokensOf } from "../../session/scene";
+import { type Explained, explain, explainSparse } from "../../session/explain";
+import { axisOf, findLayer, keyAxis, queryAxis, rowOf, tokensOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { firstHead } from "../../session/state";
+import { headRows } from "../../session/weights";
 import { fillSelect, h } from "../../ui/dom";
 import { isByteLevel, tokenText } from "../../ui/tokens";
 import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
@@ -36,7 +36,7 @@ class NeuronView implements View {
   private readonly observer: ResizeObserver;
   private shown: Shown | null = null;
   private vectors: VectorLayer | null = null;
-  private weights: AttentionLayer | null = null;
+  private weights: WeightLayer | null = null;
   private loaded = "";
   private key = "";
   private drawn: Drawn | null = null;
@@ -84,23 +84,22 @@ class NeuronView implements View {
     this.alone = null;
     const turn = ++this.turn;
     const entry = findLayer(scene, state.input, state.kind, state.layer);
-    const part = entry && partOf(scene, "vectors", entry);
-    const weights = entry && partOf(scene, "attention", entry);
+    const reading = entry && session.store?.vectors(scene, entry);
     this.frame.title.replaceChildren(h("b", {}, "Neuron"), h("span", { class: "dim" }, `layer ${state.layer}`));
-    if (!part || !session.store) {
+    if (!entry || !reading) {
       this.frame.tools.replaceChildren();
       this.frame.say(why(scene, state, "vectors"), key);
       return;
     }
     Promise.all([
-      session.store.vectors(scene.commit, part),
+      reading,
       // Without weights the bias cannot be told, but q and k still can.
-      weights ? session.store.attention(scene.commit, weights).catch(() => null) : null,
+      session.store?.weights(scene, entry)?.catch(() => null) ?? null,
     ]).then(
-      ([vectors, attention]) => {
+      ([vectors, weights]) => {
         if (turn !== this.turn) return;
         this.vectors = vectors;
-        this.weights = attention;
+        this.weights = weights;
         this.key = "";
         this.render(key);
       },
@@ -160,10 +159,8 @@ class NeuronView implements View {
     fillSelect(this.head, options, String(head));
     this.position.max = String(query.tokens - 1);
     this.position.value = String(i);
-    const all = this.weights && headWeights(this.weights, head);
-    const recorded = all && this.weights ? all.subarray(i * this.weights.keys, (i + 1) * this.weights.keys) : null;
     const unexplained = row >= 0 ? scene.index.explained[row]! : Number.NaN;
-    const explained = explain(query, keys, i, recorded, Number.isNaN(unexplained) ? null : unexplained);
+    const explained = this.explain(picked, i, Number.isNaN(unexplained) ? null : unexplained);
     this.drawn = { head, query: i, group, explained };
     if (this.table.root.parentElement !== body) body.replaceChildren(this.picker, this.table.root, this.note);
     this.table.show({
@@ -181,11 +178,29 @@ class NeuronView implements View {
     this.frame.ready(ready);
   }
 
+  private explain(
+    picked: { head: number; query: QueryVectors; keys: KeyVectors },
+    i: number,
+    off: number | null,
+  ): Explained {
+    const { head, query, keys } = picked;
+    const rows = this.weights && headRows(this.weights, head);
+    if (rows && this.weights?.stored === "sparse") return explainSparse(query, keys, i, rows, off);
+    const all = rows?.arrays();
+    const recorded = all instanceof Float32Array ? all.subarray(i * keys.tokens, (i + 1) * keys.tokens) : null;
+    return explain(query, keys, i, recorded, off);
+  }
+
   private words(head: number, group: number, query: QueryVectors, explained: Explained, unexplained: number): string {
     const heads = this.vectors!.q.length;
     const groups = this.vectors!.k.length;
     return [
       heads !== groups ? `Query head ${head} reads key group ${group}.` : "",
+      explained.stored ? "Of the weights only the greatest of each row are stored." : "",
+      explained.stored && !explained.softmax && !explained.bias
+        ? "Which keys are masked is not recorded, so that their softmax cannot be told."
+        : "",
+      this.vectors!.precision === "i8" ? "q and k are stored as 8-bit numbers with one scale per token." : "",
       query.rotary ? "q and k carry their rotary position." : "",
       explained.bias
         ? `q·k alone is off by up to ${unexplained.toFixed(3)}; bias is the rest: log w − log softmax(q·k)${query.softcap ? `, soft-cap ${query.softcap} included` : ""}.`
@@ -206,6 +221,8 @@ class NeuronView implements View {
       softmax: drawn?.explained.softmax ?? null,
       qk: drawn?.explained.qk ?? null,
       bias: drawn?.explained.bias ?? null,
+      stored: drawn?.explained.stored ?? null,
+      precision: this.vectors?.precision ?? null,
       open: drawn?.explained.open ?? null,
     };
   }

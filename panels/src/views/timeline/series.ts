@@ -1,5 +1,5 @@
 // The timeline's numbers: one metric of the chosen heads at every step whose index has been read, and the loss.
-import { type Commit, type IndexTable, METRICS, type Metric } from "../../decode/types";
+import { type Commit, METRICS, type Metric, type MetricTable } from "../../decode/types";
 import type { Scene } from "../../session/scene";
 
 export interface Series {
@@ -32,7 +32,7 @@ export function usualMetric(defined: Metric[]): Metric {
 
 export function headSeries(
   commits: Commit[],
-  indexes: Map<Commit, IndexTable>,
+  indexes: ReadonlyMap<Commit, MetricTable>,
   what: { input: number; kind: string; layer: number; heads: number[]; metric: Metric },
 ): Series[] {
   const series = what.heads.map((head): Series => ({ head, steps: [], values: [] }));

@@ -1,6 +1,7 @@
 // The timeline: one metric of the chosen heads over all steps, with the loss; indexes are read one after the other.
-import type { Commit, IndexTable, Metric } from "../../decode/types";
+import type { Metric } from "../../decode/types";
 import { headColour } from "../../draw/colour";
+import { Indexes } from "../../session/indexes";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { fillSelect, h, short } from "../../ui/dom";
@@ -10,8 +11,6 @@ import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
 import { Chart } from "./chart";
 import { definedMetrics, headSeries, lossSeries, type Series, usualMetric } from "./series";
 
-/** Indexes that are fetched at the same time. */
-const AT_ONCE = 3;
 /** Milliseconds between redraws while indexes arrive. */
 const REDRAW = 120;
 /** Milliseconds that the head and model view have for themselves at the start. */
@@ -25,14 +24,12 @@ class TimelineView implements View {
   private readonly readout = h("span", { class: "readout num", "aria-live": "off" });
   private readonly chart: Chart;
   private readonly observer: ResizeObserver;
-  private readonly indexes = new Map<Commit, IndexTable>();
-  private readonly failed = new Map<Commit, unknown>();
+  private indexes: Indexes | null = null;
   private shown: Shown | null = null;
   private series: Series[] = [];
   private name: Metric = "entropy";
-  private reading = new Set<Commit>();
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private run = "";
+  private store: Session["store"] = null;
   private begun = false;
   private closed = false;
 
@@ -56,12 +53,12 @@ class TimelineView implements View {
   update(shown: Shown): void {
     this.shown = shown;
     const { session } = shown;
-    if (this.run !== session.run?.id) {
-      this.run = session.run?.id ?? "";
-      this.indexes.clear();
-      this.failed.clear();
+    if (!this.indexes || this.store !== session.store) {
+      this.indexes?.close();
+      this.store = session.store;
+      this.indexes = session.store && new Indexes(session.store, () => this.soon());
     }
-    this.indexes.set(shown.scene.commit, shown.scene.index);
+    this.indexes?.tables.set(shown.scene.commit, shown.scene.index);
     if (!this.complete()) this.frame.pending();
     this.draw();
     if (this.begun) this.read();
@@ -72,30 +69,12 @@ class TimelineView implements View {
   }
 
   private complete(): boolean {
-    return this.shown!.session.commits.every((one) => this.indexes.has(one) || this.failed.has(one));
+    return this.indexes?.complete(this.shown!.session.commits) ?? true;
   }
 
   private read(): void {
     const { session } = this.shown!;
-    if (this.closed || !session.store) return;
-    const waiting = session.commits.filter(
-      (one) => !this.indexes.has(one) && !this.failed.has(one) && !this.reading.has(one),
-    );
-    for (const commit of waiting.slice(0, Math.max(0, AT_ONCE - this.reading.size))) {
-      this.reading.add(commit);
-      const { run } = this;
-      session.store
-        .index(commit, 2)
-        .then(
-          (index) => run === this.run && this.indexes.set(commit, index),
-          (error) => run === this.run && this.failed.set(commit, error),
-        )
-        .finally(() => {
-          this.reading.delete(commit);
-          this.read();
-          this.soon();
-        });
-    }
+    if (!this.closed && session.record) this.indexes?.read(session.record.commits, session.record.rollUps);
   }
 
   private soon(): void {
@@ -127,7 +106,7 @@ class TimelineView implements View {
     );
     this.metric.title = MEANING[this.name];
     const heads = chosenHeads(state, scene);
-    this.series = headSeries(commits, this.indexes, { ...state, heads, metric: this.name });
+    this.series = headSeries(commits, this.indexes?.tables ?? new Map(), { ...state, heads, metric: this.name });
     const many = heads.length > 8;
     this.legend.replaceChildren(
       ...heads
@@ -159,8 +138,9 @@ class TimelineView implements View {
       body.clientWidth,
       Math.max(120, Math.min(this.root.closest("[data-alone]") ? 640 : 320, body.clientHeight || 150)),
     );
-    if (this.failed.size > 0) {
-      const count = this.failed.size;
+    const count = this.indexes?.failed.size ?? 0;
+    body.querySelector(":scope > .notice")?.remove();
+    if (count > 0) {
       const text = `${count} step${count > 1 ? "s" : ""} could not be read and ${count > 1 ? "are" : "is"} left out of the lines.`;
       body.append(words(text));
     }
@@ -200,6 +180,7 @@ class TimelineView implements View {
 
   destroy(): void {
     this.closed = true;
+    this.indexes?.close();
     clearTimeout(this.timer);
     this.observer.disconnect();
   }

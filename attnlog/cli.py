@@ -1,4 +1,4 @@
-"""The command line: ``attnlog view | export | sync | panel``."""
+"""The command line. Here commands are declared; what they do is in ``attnlog.commands``, a file each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from attnlog.errors import AttnlogError
 
 
 class _Group(click.Group):
-    """Turns named errors into one line on standard error and exit status 1."""
+    """Turns named errors, and what the system refuses, into one line on standard error and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except AttnlogError as error:
-            click.echo(f"attnlog: {type(error).__name__}: {error}", err=True)
+        except BrokenPipeError:
+            raise  # click ends quietly when nobody reads on
+        except (AttnlogError, OSError) as error:
+            click.echo(f"attnlog: {type(error).__name__}: {_one_line(error)}", err=True)
             sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    from attnlog.commands.output import safe
+
+    return safe(" ".join(str(error).splitlines()))
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +61,112 @@ def export(run: Path, out: Path, budget: str | None) -> None:
 
     export_html(run, out, budget=parse_size(budget))
     click.echo(f"{out} ({format_size(out.stat().st_size)}): open it in any browser, or mail it")
+
+
+@main.command()
+@click.argument("places", nargs=-1, required=True, metavar="PLACE…")
+@click.option("--steps", is_flag=True, help="List the steps of each run.")
+@_json
+@click.pass_context
+def ls(ctx: click.Context, places: tuple[str, ...], steps: bool, as_json: bool) -> None:
+    """List runs, or all runs in a folder.
+
+    PLACE is a run folder or a folder of runs, a URL such as s3://bucket/runs, mlflow:RUN_ID, comet:EXPERIMENT_KEY or
+    comet:archive.zip. Exit status 1: a place could not be read.
+    """
+    from attnlog.commands.ls import ls as run
+
+    ctx.exit(run(places, steps=steps, as_json=as_json))
+
+
+@main.command()
+@click.argument("place")
+@click.option("--step", type=click.IntRange(min=0), help="Say what this step holds.")
+@click.option("--asset", metavar="NAME", help="Say what this asset holds, such as index.arrow.")
+@_json
+@click.pass_context
+def inspect(ctx: click.Context, place: str, step: int | None, asset: str | None, as_json: bool) -> None:
+    """Say what is in a run, in a step, in an asset, or in one .arrow file."""
+    from attnlog.commands.inspect import inspect as run
+
+    ctx.exit(run(place, step=step, asset=asset, as_json=as_json))
+
+
+@main.command()
+@click.argument("place")
+@_json
+@click.pass_context
+def verify(ctx: click.Context, place: str, as_json: bool) -> None:
+    """Check that a run is whole and as it was written, byte by byte.
+
+    Exit status 0: all good; 1: something is damaged, and named; 2: the run could not be read at all.
+    """
+    from attnlog.commands.verify import verify as run
+
+    ctx.exit(run(place, as_json=as_json))
+
+
+@main.command()
+@click.argument("place")
+@click.option("--keep-every", type=click.IntRange(min=1), metavar="N", help="Of every N training steps the first recorded one stays.")
+@click.option("--keep-last", type=click.IntRange(min=1), metavar="K", help="The last K recorded steps stay; default 1.")
+@click.option("--keep", type=click.IntRange(min=0), multiple=True, metavar="STEP", help="This step stays; may be given again.")
+@click.option("--yes", is_flag=True, help="Do it; without this nothing is changed.")
+@_json
+@click.pass_context
+def prune(
+    ctx: click.Context, place: str, keep_every: int | None, keep_last: int | None, keep: tuple[int, ...], yes: bool, as_json: bool
+) -> None:
+    """Remove steps of a run: says which would go, and with --yes removes them.
+
+    The first step, the last, and those named by --keep always stay. Safe beside a training that writes to the folder.
+    """
+    from attnlog.commands.prune import prune as run
+
+    ctx.exit(run(place, keep_every=keep_every, keep_last=keep_last, keep=keep, yes=yes, as_json=as_json))
+
+
+@main.command()
+@click.argument("place")
+@click.option("--step", type=click.IntRange(min=0), help="A recorded step; default: the last.")
+@click.option("--input", "number", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the input.")
+@click.option("--kind", help="self, encoder, decoder, cross, …; default: self, or the first that was recorded.")
+@click.option("--layer", type=click.IntRange(min=0), required=True, help="Number of the layer.")
+@click.option("--head", type=click.IntRange(min=0), required=True, help="Number of the query head.")
+@click.option("--color/--no-color", default=None, help="Colours, or a table of numbers; default: as the terminal can.")
+@click.option("--width", type=click.IntRange(min=20), help="Columns to take; default: the terminal's.")
+@_json
+@click.pass_context
+def show(
+    ctx: click.Context,
+    place: str,
+    step: int | None,
+    number: int,
+    kind: str | None,
+    layer: int,
+    head: int,
+    color: bool | None,
+    width: int | None,
+    as_json: bool,
+) -> None:
+    """Show one head as a heat map in the terminal, and its greatest weights."""
+    from attnlog.commands.show import show as run
+
+    ctx.exit(run(place, step=step, input=number, kind=kind, layer=layer, head=head, color=color, width=width, as_json=as_json))
+
+
+@main.command()
+@click.argument("place", required=False)
+@_json
+@click.pass_context
+def doctor(ctx: click.Context, place: str | None, as_json: bool) -> None:
+    """Say what is installed and configured, and whether it works; with PLACE, whether a run can be written there.
+
+    Takes a few seconds at most for each tracker. Exit status 1: something that is configured does not work.
+    """
+    from attnlog.commands.doctor import doctor as run
+
+    ctx.exit(run(place, as_json=as_json))
 
 
 @main.group()

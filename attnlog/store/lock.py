@@ -44,10 +44,12 @@ def locked(path: str | os.PathLike[str], *, wait: float = PATIENCE) -> Iterator[
             # While this call waited, the file may have been replaced: then its lock is worth nothing.
             if not _is_still(handle, Path(path)):
                 continue
+            if not held:  # where there are no locks, a file that is open perhaps cannot be replaced either
+                handle = _closed(handle)
             yield held
             return
         finally:
-            os.close(handle)  # which gives the lock back
+            _closed(handle)  # which gives the lock back
 
 
 def _take(handle: int, end: float) -> bool | None:
@@ -70,6 +72,12 @@ def _take(handle: int, end: float) -> bool | None:
             time.sleep(_PAUSE)
         else:
             return True
+
+
+def _closed(handle: int) -> int:
+    if handle >= 0:
+        os.close(handle)
+    return -1
 
 
 def _is_still(handle: int, path: Path) -> bool:

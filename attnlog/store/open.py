@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -220,24 +220,32 @@ class SavedStep(Reading):
             raise NotRecordedError(nothing_there(kind, layer, number, ((k, n, i) for i, k, n, _ in self._index)))
         key = (number, kind, layer, what)
         if key not in self._kept:
-            found = read.layer_from_index(rows)
-            if what == "weights" and (batch := self._batch(rows[0], "attention")) is not None:
-                found = replace(found, weights=read.weights_from(batch, found, rows[0]["attention_path"]))
-            elif what == "weights" and (batch := self._batch(rows[0], "sparse")) is not None:
-                found = replace(found, sparse=read.sparse_from(batch, found, rows[0]["sparse_path"]))
-            elif what == "vectors" and (batch := self._batch(rows[0], "vectors")) is not None:
-                found = replace(found, vectors=read.vectors_from(batch, found, rows[0]["vectors_path"]))
-            self._kept[key] = found
+            self._kept[key] = self.read_layer(rows, what)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return self._kept[key]
+
+    def rows(self) -> Mapping[tuple[int, str, int, int], Sequence[Mapping[str, Any]]]:
+        """The index by input, kind, layer and call: one row per head."""
+        return self._index
+
+    def read_layer(self, rows: Sequence[Mapping[str, Any]], what: str) -> Layer:
+        """Read a layer's ``weights`` or ``vectors``, or what the ``index`` says, given its rows of the index."""
+        found = read.layer_from_index(rows)
+        if what == "weights" and (batch := self._batch(rows[0], "attention")) is not None:
+            return replace(found, weights=read.weights_from(batch, found, rows[0]["attention_path"]))
+        if what == "weights" and (batch := self._batch(rows[0], "sparse")) is not None:
+            return replace(found, sparse=read.sparse_from(batch, found, rows[0]["sparse_path"]))
+        if what == "vectors" and (batch := self._batch(rows[0], "vectors")) is not None:
+            return replace(found, vectors=read.vectors_from(batch, found, rows[0]["vectors_path"]))
+        return found
 
     def _because(self, kind: str, layer: int) -> str:
         if not self.commit.complete:
             return ", because the run had reached its budget: of this step only index and pictures were written"
         return super()._because(kind, layer)
 
-    def _batch(self, row: dict[str, Any], kind: str) -> Any:
+    def _batch(self, row: Mapping[str, Any], kind: str) -> Any:
         if row.get(f"{kind}_path") is None:
             return None
         records = [a for a in self.commit.assets if a.kind == kind and a.path.rsplit("/", 1)[-1] == row[f"{kind}_path"]]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+from urllib.request import url2pathname
 
 from attnlog.errors import (
     ArgumentError,
@@ -27,6 +28,8 @@ GROUP = "attnlog.sources"
 #: Nothing longer is read whole; the cap of the format's readers.
 LONGEST = 1 << 30
 Paths: TypeAlias = list[str]
+Folders: TypeAlias = list["FolderSource"]
+Urls: TypeAlias = list["FsspecSource"]
 #: Offset and length in bytes; fewer bytes come where the file ends before.
 Range: TypeAlias = tuple[int, int]
 
@@ -134,6 +137,13 @@ class FolderSource:
     def close(self) -> None:
         """Nothing is held."""
 
+    def inside(self) -> Folders:
+        """The runs one folder below, the last written first."""
+        folders = (entry for entry in self.directory.iterdir() if entry.is_dir() and not entry.is_symlink())
+        found = [(run, manifests) for run in map(FolderSource, folders) if (manifests := manifests_in(run))]
+        written = {run.place: max((run.directory / name).stat().st_mtime for name in manifests) for run, manifests in found}
+        return sorted((run for run, _ in found), key=lambda run: (-written[run.place], run.place))
+
 
 class FsspecSource:
     """A run at a URL that fsspec can open: ``s3://``, ``gs://``, ``memory://`` and many others."""
@@ -148,7 +158,8 @@ class FsspecSource:
         """
         from attnlog.delivery.redact import describe, redact
 
-        self.place = redact(url).rstrip("/")
+        self.url = url.rstrip("/")
+        self.place = redact(self.url)
         self._describe = describe
         protocol = re.split(r"::|://", url, maxsplit=1)[0].lower()
         try:
@@ -198,6 +209,14 @@ class FsspecSource:
             return data[start:end]
         return data
 
+    def inside(self) -> Urls:
+        """The runs one folder below, by their names."""
+        try:
+            found = {name.rsplit("/", 2)[-2] for name in self.files.glob(f"{self.root}/*/manifest-*.jsonl")}
+        except Exception as error:
+            raise RunError(f"{self.place} cannot be read: {self._describe(error)}") from None
+        return [FsspecSource(f"{self.url}/{name}") for name in sorted(found)]
+
     def close(self) -> None:
         """Nothing: fsspec keeps its connections for the next user of the same file system."""
 
@@ -217,21 +236,31 @@ def open_source(place: str | os.PathLike[str] | Source) -> Source:
     """
     if isinstance(place, Source):
         return place
-    text = os.fspath(place)
-    if isinstance(place, str):
-        if text.startswith("file://"):
-            from urllib.request import url2pathname
+    if (folder := local_folder(place)) is not None:
+        return FolderSource(folder)
+    text = str(place)
+    if _URL.match(text):
+        return FsspecSource(text)
+    name, _, run = text.partition(":")
+    known = known_sources()
+    if name not in known:
+        raise ArgumentError(
+            f"{text!r} is no folder, and no run can be read from {name!r}; known: {', '.join(f'{n}:' for n in sorted(known))}"
+        )
+    return _tracker_source(known[name], name, run)
 
-            return FolderSource(url2pathname(text.removeprefix("file://")))
-        if _URL.match(text):
-            return FsspecSource(text)
-        named = _TRACKER.fullmatch(text)
-        if named is not None and (entry := known_sources().get(named[1])) is not None:
-            return _tracker_source(entry, named[1], named[2])
-        if named is not None and not Path(text).exists() and not Path(text).parent.is_dir():
-            known = ", ".join(f"{name}:" for name in sorted(known_sources()))
-            raise ArgumentError(f"{text!r} is no folder, and there is no tracker {named[1]!r} to read from; known: {known}")
-    return FolderSource(text)
+
+def local_folder(place: str | os.PathLike[str]) -> Path | None:
+    """The folder of this machine that a place names, whether it is there or not; None: it names a URL or a tracker's run."""
+    if not isinstance(place, str):
+        return Path(place)
+    if place.startswith("file://"):
+        return Path(url2pathname(place.removeprefix("file://")))
+    named = _TRACKER.fullmatch(place)
+    if _URL.match(place) or (named is not None and named[1] in known_sources()):
+        return None
+    # What looks like tracker:run is one, though nobody knows the tracker, unless a folder is called so.
+    return Path(place) if named is None or Path(place).exists() else None
 
 
 def _tracker_source(entry: EntryPoint, name: str, run: str) -> Source:

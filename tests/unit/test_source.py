@@ -233,7 +233,7 @@ def test_a_plugin_adds_a_place(monkeypatch):
         attnlog.open("mine:odd")
     with pytest.raises(TrackerError, match="mine:secret cannot be read: OSError: http://host is down"):
         attnlog.open("mine:secret")
-    with pytest.raises(ArgumentError, match=r"no tracker 'yours' to read from; known: mine:"):
+    with pytest.raises(ArgumentError, match=r"no run can be read from 'yours'; known: mine:"):
         attnlog.open("yours:elsewhere/x")
 
 
@@ -248,7 +248,11 @@ def test_a_tracker_whose_package_is_missing_names_the_extra(monkeypatch):
 
 def test_a_folder_with_a_colon_in_its_name_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match="no run can be read from 'run'"):
+        open_source("run:1")
+    (tmp_path / "run:1").mkdir()
     assert open_source("run:1").directory == Path("run:1")
+    assert open_source(tmp_path / "run:2").directory == tmp_path / "run:2"
 
 
 def test_what_is_kept_is_fetched_once_and_the_oldest_makes_room():

@@ -44,18 +44,24 @@ def open_run(run: str) -> Source:
     client = asked(uri, lambda: MlflowClient(tracking_uri=uri))
     nobody = f"MLflow at {redact(uri)} has no run {run}: check the run's id and MLFLOW_TRACKING_URI"
     info = asked(uri, lambda: client.get_run(run), missing=nobody).info
+    running = str(info.status) == "RUNNING"
     folder = _folder(str(info.artifact_uri))
     if folder is not None and folder.is_dir():
-        return LocalArtifacts(folder / TOP, run)
-    return MlflowSource(uri, run, str(info.artifact_uri), running=str(info.status) == "RUNNING")
+        return LocalArtifacts(folder / TOP, run, running=running)
+    return MlflowSource(uri, run, str(info.artifact_uri), running=running)
 
 
 class LocalArtifacts(FolderSource):
     """Artifacts that lie on this machine."""
 
-    def __init__(self, directory: Path, run: str) -> None:
+    def __init__(self, directory: Path, run: str, *, running: bool) -> None:
         super().__init__(directory)
         self.place = f"mlflow:{run}"
+        self._running = running
+
+    def caution(self) -> str | None:
+        """Say what a person should know before something is pruned here."""
+        return _DELIVERS if self._running else None
 
 
 class MlflowSource:

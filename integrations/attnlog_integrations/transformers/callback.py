@@ -116,7 +116,8 @@ class AttentionCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Begin a run, or go on with one."""
-        with self._guard("begin a run", more):
+        # Said as recording is: a folder that cannot be written fails both here and there, and is told once.
+        with self._guard("record attention", more):
             self._in_training, self._trained = True, False
             recorder = self._recorder
             continued = recorder is not None and recorder.last <= int(state.global_step)

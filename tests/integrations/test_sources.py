@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -323,7 +324,6 @@ def test_an_archive_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_name_in_an_archive_leads_nowhere_else(tmp_path: Path) -> None:
-    import json
     import zipfile
 
     payloads = [

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { noWorker } from "./no-worker.mjs";
 
 const panels = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(panels, "node_modules", ".attnlog-tests");
@@ -21,16 +22,7 @@ await build({
   target: "node20",
   sourcemap: "inline",
   loader: { ".css": "text" },
-  plugins: [
-    {
-      // Tests decode in place: Node has no workers made from blobs.
-      name: "no-worker",
-      setup(plugin) {
-        plugin.onResolve({ filter: /^inline:worker$/ }, () => ({ path: "worker", namespace: "inline" }));
-        plugin.onLoad({ filter: /.*/, namespace: "inline" }, () => ({ contents: "", loader: "text" }));
-      },
-    },
-  ],
+  plugins: [noWorker],
   logLevel: "warning",
 });
 const files = names.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));

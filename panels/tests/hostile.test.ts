@@ -86,7 +86,7 @@ test("an asset of another kind is AssetSchemaError", async () => {
 test("a later format version is refused by name", () => {
   const [manifest] = manifests("decoder");
   const text = manifest!.text.replace('"attnlog": 1', '"attnlog": 2').replace('"attnlog":1', '"attnlog":2');
-  assert.throws(() => parseManifest("manifest-a.jsonl", text), name("AssetVersionError"));
+  assert.throws(() => parseManifest("manifest-golden-1.jsonl", text), name("AssetVersionError"));
 });
 
 for (const path of [
@@ -102,11 +102,11 @@ for (const path of [
   test(`the path ${JSON.stringify(path)} is refused`, () => {
     assert.equal(isAssetPath(path), false);
     const text = manifests("decoder")[0]!.text.replace(/inputs-[0-9a-f]{16}\.arrow/, JSON.stringify(path).slice(1, -1));
-    assert.throws(() => mergeManifests([{ name: "manifest-a.jsonl", text }]), name("AssetSchemaError"));
+    assert.throws(() => mergeManifests([{ name: "manifest-golden-1.jsonl", text }]), name("AssetSchemaError"));
   });
 }
 
 test("a line that is no JSON is AssetSchemaError, naming the line", () => {
   const text = `${manifests("decoder")[0]!.text.split("\n")[0]}\n{broken\n`;
-  assert.throws(() => parseManifest("manifest-a.jsonl", text), /manifest-a\.jsonl line 2/);
+  assert.throws(() => parseManifest("manifest-golden-1.jsonl", text), /manifest-golden-1\.jsonl line 2/);
 });

@@ -7,7 +7,9 @@ const WRITER = "[a-z0-9][a-z0-9-]{0,63}";
 const PATH = new RegExp(
   `^(inputs-[0-9a-f]{16}\\.arrow|indexes-${WRITER}\\.arrow|step-[0-9]{8,}/${WRITER}-[0-9]+/[a-z0-9-]+\\.arrow)$`,
 );
-const DIGEST = /^[0-9a-f]{64}$/;
+const NAME = new RegExp(`^manifest-(${WRITER})\\.jsonl$`);
+/** Objects and lists of a line, one inside another. */
+const DEEPEST = 64;
 
 type Json = Record<string, unknown>;
 
@@ -31,7 +33,7 @@ function asset(value: unknown, where: string): AssetRecord {
   if (typeof kind !== "string" || !isCount(bytes) || !isCount(decoded) || !isCount(rows)) {
     throw new AssetSchemaError(`${where}: the record of ${path} lacks kind, bytes, decoded or rows`);
   }
-  if (typeof sha256 !== "string" || !DIGEST.test(sha256)) {
+  if (typeof sha256 !== "string") {
     throw new AssetSchemaError(`${where}: the record of ${path} has no SHA-256`);
   }
   let part: SchemaPart | null = null;
@@ -41,13 +43,23 @@ function asset(value: unknown, where: string): AssetRecord {
   return { path, kind, bytes, sha256, decoded, rows, schema: part };
 }
 
-const numberOrNull = (value: unknown): number | null => (Number.isFinite(value) ? (value as number) : null);
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
 
-function numbers(value: unknown): Record<string, number> {
+/** A number or null, and of numbers none that JSON cannot say. */
+function numberOrNull(value: unknown, where: string): number | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value !== "number") throw new AssetSchemaError(`${where}: ${JSON.stringify(value)} stands for a number`);
+  return Number.isFinite(value) ? value : null;
+}
+
+function numbers(value: unknown, where: string): Record<string, number> {
   const result: Record<string, number> = {};
-  if (isObject(value))
-    for (const [key, item] of Object.entries(value)) if (Number.isFinite(item)) result[key] = item as number;
+  if (value === null || value === undefined) return result;
+  if (!isObject(value)) throw new AssetSchemaError(`${where}: metrics are not an object`);
+  for (const [key, item] of Object.entries(value)) {
+    const number = numberOrNull(item, where);
+    if (number !== null) result[key] = number;
+  }
   return result;
 }
 
@@ -63,26 +75,27 @@ function missing(value: unknown): Missing[] {
 
 function commit(line: Json, writer: string, where: string): Commit {
   if (!isCount(line.n) || !isCount(line.step)) throw new AssetSchemaError(`${where}: a commit lacks n or step`);
+  if (!Array.isArray(line.assets)) throw new AssetSchemaError(`${where}: a commit has no list of assets`);
   return {
     writer,
     n: line.n,
     step: line.step,
-    epoch: numberOrNull(line.epoch),
-    loss: numberOrNull(line.loss),
+    epoch: numberOrNull(line.epoch, where),
+    loss: numberOrNull(line.loss, where),
     checkpoint: textOrNull(line.checkpoint),
-    metrics: numbers(line.metrics),
-    time: numberOrNull(line.time) ?? 0,
+    metrics: numbers(line.metrics, where),
+    time: numberOrNull(line.time, where) ?? 0,
     precision: textOrNull(line.precision) ?? "u8",
     complete: line.complete !== false,
     inputs: asset(line.inputs, where),
-    assets: (Array.isArray(line.assets) ? line.assets : []).map((item) => asset(item, where)),
+    assets: line.assets.map((item) => asset(item, where)),
     missing: missing(line.missing),
   };
 }
 
 /** What an update adds to its commit: metrics are merged, a checkpoint replaces. */
-function update(target: Commit, line: Json): void {
-  Object.assign(target.metrics, numbers(line.metrics));
+function update(target: Commit, line: Json, where: string): void {
+  Object.assign(target.metrics, numbers(line.metrics, where));
   if (typeof line.checkpoint === "string") target.checkpoint = line.checkpoint;
 }
 
@@ -96,14 +109,33 @@ function rollUp(line: Json, writer: string, where: string): RollUpRecord {
 
 function parse(line: string, where: string): Json {
   if (line.length > LIMITS.line) throw new AssetTooLarge(`${where}: the line is longer than ${LIMITS.line} bytes`);
+  if (isDeep(line)) throw new AssetSchemaError(`${where}: the line nests more than ${DEEPEST} deep`);
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
     throw new AssetSchemaError(`${where}: the line is not JSON`, "Copy the run again from where it was written.");
   }
-  if (!isObject(value)) throw new AssetSchemaError(`${where}: the line is not an object`);
+  if (!isObject(value) || typeof value.type !== "string") {
+    throw new AssetSchemaError(`${where}: the line is not an object that says its type`);
+  }
   return value;
+}
+
+/** Whether brackets nest deeper than any manifest needs; read before the line is parsed. */
+function isDeep(line: string): boolean {
+  let depth = 0;
+  for (let i = 0, inText = false; i < line.length; i++) {
+    const letter = line[i];
+    if (inText) {
+      if (letter === "\\") i++;
+      else if (letter === '"') inText = false;
+    } else if (letter === '"') inText = true;
+    else if (letter === "{" || letter === "[") {
+      if (++depth > DEEPEST) return true;
+    } else if (letter === "}" || letter === "]") depth--;
+  }
+  return false;
 }
 
 /** What one writer's manifest says; of several roll-ups the last counts. */
@@ -126,7 +158,7 @@ export function parseManifest(name: string, text: string): ManifestRecord | null
     const where = `${name} line ${i + 1}`;
     const line = parse(raw, where);
     if (!writer) {
-      if (line.type !== "writer" || typeof line.writer !== "string" || typeof line.attnlog !== "number") {
+      if (line.type !== "writer" || typeof line.writer !== "string" || !isCount(line.attnlog)) {
         throw new AssetSchemaError(`${where}: the first line does not say who writes`);
       }
       if (line.attnlog > FORMAT_VERSION) {
@@ -135,11 +167,14 @@ export function parseManifest(name: string, text: string): ManifestRecord | null
           "Open the run with a newer attnlog: pip install -U attnlog.",
         );
       }
+      if ((NAME.exec(name)?.[1] ?? line.writer) !== line.writer) {
+        throw new AssetSchemaError(`${where}: the first line names another writer`);
+      }
       writer = {
         writer: line.writer,
         run: textOrNull(line.run) ?? "",
         model: isObject(line.model) ? line.model : {},
-        time: numberOrNull(line.time) ?? 0,
+        time: numberOrNull(line.time, where) ?? 0,
       };
     } else if (line.type === "commit") {
       const made = commit(line, writer.writer, where);
@@ -147,7 +182,7 @@ export function parseManifest(name: string, text: string): ManifestRecord | null
       byNumber.set(made.n, made);
     } else if (line.type === "update" && isCount(line.n)) {
       const target = byNumber.get(line.n);
-      if (target) update(target, line);
+      if (target) update(target, line, where);
     } else if (line.type === "indexes") rolled = rollUp(line, writer.writer, where);
   });
   return writer ? { writer, commits, rollUp: rolled } : null;

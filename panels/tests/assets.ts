@@ -102,13 +102,11 @@ export function recordOf(kind: string, bytes: Uint8Array, rows: number): Declara
   };
 }
 
-/** The same asset with some bytes changed, and signed again. */
-export function changed(
-  { bytes, record }: Made,
-  change: (bytes: Uint8Array, view: DataView) => Uint8Array | void,
-): Made {
+/** The same asset with some bytes changed, or those that `change` returns, signed again. */
+export function changed({ bytes, record }: Made, change: (bytes: Uint8Array, view: DataView) => unknown): Made {
   const copy = bytes.slice();
-  const made = change(copy, new DataView(copy.buffer)) ?? copy;
+  const given = change(copy, new DataView(copy.buffer));
+  const made = given instanceof Uint8Array ? given : copy;
   return { bytes: made, record: { ...record, bytes: made.length, sha256: sha256(made) } };
 }
 

@@ -31,7 +31,11 @@ def axes_of(kind: str) -> tuple[str, str]:
 def to_codes(weights: Array, precision: str) -> Array:
     """Encode weights in [0, 1]: ``u8`` is round(255·√w), ``f16`` and ``f32`` are the weights themselves."""
     if precision == "u8":
-        codes: Array = np.rint(np.sqrt(np.clip(weights, 0, 1, dtype=np.float32)) * 255).astype(np.uint8)
+        levels = np.clip(weights, 0, 1, dtype=np.float32)
+        np.sqrt(levels, out=levels)
+        levels *= 255
+        np.rint(levels, out=levels)
+        codes: Array = levels.astype(np.uint8)
         return codes
     return weights.astype(np.float16 if precision == "f16" else np.float32)
 

@@ -27,8 +27,18 @@ def starts(tokens: int, cells: int) -> NDArray[np.intp]:
 def pooled(weights: Array, cells: int) -> Array:
     """Greatest value of each cell of ``[heads, queries, keys]``, as ``[heads, ≤ cells, ≤ cells]``."""
     for axis in (1, 2):
-        if weights.shape[axis] > cells:
-            weights = np.maximum.reduceat(weights, starts(weights.shape[axis], cells), axis=axis)
+        tokens = weights.shape[axis]
+        if tokens > cells:
+            begins = starts(tokens, cells)
+            lasts = np.append(begins[1:], tokens) - 1
+            # One token of every cell at a time: numpy does that many times faster than maximum.reduceat.
+            whole, weights = weights, weights.take(begins, axis=axis)
+            for further in range(1, int((lasts - begins).max()) + 1):
+                if tokens % cells == 0:
+                    more = whole[:, further :: tokens // cells] if axis == 1 else whole[:, :, further :: tokens // cells]
+                else:
+                    more = whole.take(np.minimum(begins + further, lasts), axis=axis)
+                np.maximum(weights, more, out=weights)
     return weights
 
 

@@ -6,7 +6,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +80,7 @@ class Writer:
         draft = final.with_name(final.name + ".tmp")
         draft.mkdir(parents=True)
         try:
-            for asset in assets.step:
-                _write(draft / asset.name, asset.data)
+            _write({draft / asset.name: asset.data for asset in assets.step})
             _sync(draft)
             draft.rename(final)
         except BaseException:
@@ -148,7 +149,7 @@ class Writer:
         """Write a file of the run folder itself, whole or not at all."""
         draft = self.directory / f".{asset.name}.{self.id}"
         try:
-            _write(draft, asset.data)
+            _write({draft: asset.data})
             os.replace(draft, self.directory / asset.name)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -171,11 +172,21 @@ class Writer:
                 raise
 
 
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _write(files: Mapping[Path, bytes]) -> None:
+    """Write new files and make them durable; all are written before the first is synced, which then does most for the others."""
+    with ExitStack() as opened:
+        handles = []
+        for path, data in files.items():
+            handles.append(file := opened.enter_context(open(path, "xb", buffering=0)))
+            _write_all(file, data)
+        for file in handles:
+            os.fsync(file.fileno())
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _sync(folder: Path) -> None:

@@ -19,7 +19,9 @@ class Keeper:
         """Prepare for blocks of query rows, in order."""
         self._precision = precision
         self._rows = _cells(queries, device)
-        self._columns = _cells(keys, device)
+        self._begins = torch.from_numpy(starts(keys, PICTURE)).to(device)
+        self._lasts = torch.cat([self._begins[1:], self._begins.new_tensor([keys])]) - 1
+        self._width = int((self._lasts - self._begins).max()) + 1
         self._picture = torch.zeros(heads, min(queries, PICTURE), min(keys, PICTURE), device=device)
         self._counts: list[torch.Tensor] = []
         self._left_out: list[torch.Tensor] = []
@@ -30,28 +32,30 @@ class Keeper:
         """Take the weights of some query rows, float32 ``[heads, rows, keys]``, the first of them query `start`."""
         from attnlog.capture.weights import quantised
 
-        heads, rows, keys = weights.shape
-        columns = self._columns.expand(heads, rows, -1)
-        cells = weights.new_zeros(heads, rows, self._picture.shape[2]).scatter_reduce_(2, columns, weights, "amax")
+        heads, rows, _ = weights.shape
+        cells = self._pooled(weights)
         into = self._rows[start : start + rows, None].expand(heads, rows, cells.shape[2])
         self._picture.scatter_reduce_(1, into, cells, "amax")
-        top = min(TOP, keys)
-        least = weights.topk(top, dim=2).values[..., -1:]
-        more, equal = weights > least, weights == least
-        # Of equal weights those of smaller keys, as many as there is room for.
-        chosen = more | (equal & (equal.cumsum(2, dtype=torch.int32) <= top - more.sum(2, keepdim=True)))
-        indices = chosen.nonzero()[:, 2].view(heads, rows, top)
-        values = weights.gather(2, indices)
+        values, indices = _top(weights)
         mass = weights.sum(2)
         falling, order = values.sort(dim=2, descending=True, stable=True)
         before = falling.cumsum(2) - falling
-        needed = torch.zeros_like(chosen[..., :top]).scatter_(2, order, before < MASS * mass[..., None])
+        needed = torch.zeros_like(values, dtype=torch.bool).scatter_(2, order, before < MASS * mass[..., None])
         codes = quantised(values, self._precision)
         self._counts.append(needed.sum(2).cpu())
         self._left_out.append((mass - (values * needed).sum(2)).clamp(0, 1).cpu())
         for head in range(heads):
             self._indices[head].append(indices[head][needed[head]].int().cpu())
             self._weights[head].append(codes[head][needed[head]].cpu())
+
+    def _pooled(self, weights: torch.Tensor) -> torch.Tensor:
+        """Greatest weight of each cell of keys; where cells differ in width one key of every cell at a time."""
+        if weights.shape[2] % len(self._begins) == 0:
+            return weights.unflatten(2, (len(self._begins), -1)).amax(3)
+        cells = weights[..., self._begins]
+        for further in range(1, self._width):
+            cells = torch.maximum(cells, weights[..., torch.minimum(self._begins + further, self._lasts)])
+        return cells
 
     def done(self) -> Sparse:
         """Put the blocks together."""
@@ -64,6 +68,24 @@ class Keeper:
             weights=torch.cat([part for parts in self._weights for part in parts]).numpy(),
             left_out=torch.cat(self._left_out, 1).numpy(),
         )
+
+
+def _top(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The greatest weights of each row and their keys, ascending; of equal weights those of smaller keys."""
+    keys = weights.shape[2]
+    top = min(TOP, keys)
+    found = weights.topk(min(top + 1, keys), dim=2)
+    least = found.values[..., top - 1]
+    indices = found.indices[..., :top].sort(dim=2).values
+    if keys > top:
+        # Where the next weight is as great, which of them was taken is chance; where both are 0 it does not matter.
+        tied = (found.values[..., top] == least) & (least > 0)
+        if bool(tied.any()):
+            among = weights[tied]
+            more, equal = among > least[tied][:, None], among == least[tied][:, None]
+            chosen = more | (equal & (equal.cumsum(1, dtype=torch.int32) <= top - more.sum(1, keepdim=True)))
+            indices[tied] = chosen.nonzero()[:, 1].view(-1, top)
+    return weights.gather(2, indices), indices
 
 
 def _cells(tokens: int, device: torch.device) -> torch.Tensor:

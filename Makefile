@@ -6,7 +6,7 @@ RUNS ?= demo-runs
 SERVE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit integration browser panels docs bundle wheel bench picture clean
+.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile sweep bench picture clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -76,9 +76,16 @@ docs: $(STAMPS)/python ## build the documentation, strictly
 wheel: $(STAMPS)/python ## build the wheel and try it in a venv of its own
 	@$(BIN)/python -m pytest tests/wheel
 
-bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size and paint beside BertViz; prints JSON, fills the README's table
-	@mkdir -p build && $(BIN)/python bench/size.py | tee build/size.json && $(BIN)/python bench/paint.py | tee build/paint.json
-	@$(BIN)/python bench/figures.py build/size.json build/paint.json
+hostile: $(STAMPS)/python $(STAMPS)/node ## both readers against assets and runs made to fool them
+	@$(BIN)/python -m pytest -q tests/hostile
+
+sweep: $(STAMPS)/python $(STAMPS)/node ## the hostile corpus with every flip and every number
+	@ATTNLOG_HOSTILE=full $(BIN)/python -m pytest -q tests/hostile
+
+bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size, time to disk and paint beside BertViz; prints JSON, fills the tables
+	@mkdir -p build && $(BIN)/python bench/size.py | tee build/size.json && $(BIN)/python bench/write.py | tee build/write.json
+	@$(BIN)/python bench/paint.py | tee build/paint.json
+	@$(BIN)/python bench/figures.py build/size.json build/write.json build/paint.json
 
 picture: $(STAMPS)/python $(STAMPS)/chromium ## take the picture of the README from the newest demo run
 	@$(BIN)/python scripts/picture.py $(RUNS)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attnlog.record import Input as Input
     from attnlog.record import Missing as Missing
     from attnlog.run import Run as Run
+    from attnlog.sparse import SparseWeights as SparseWeights
     from attnlog.store.open import SavedRun as SavedRun
     from attnlog.store.open import SavedStep as SavedStep
     from attnlog.store.open import open_run as open
@@ -36,6 +37,7 @@ _PUBLIC: dict[str, tuple[str, str, str | None]] = {
     "Run": ("attnlog.run", "Run", None),
     "SavedRun": ("attnlog.store.open", "SavedRun", None),
     "SavedStep": ("attnlog.store.open", "SavedStep", None),
+    "SparseWeights": ("attnlog.sparse", "SparseWeights", None),
     "capture": ("attnlog.capture.api", "capture", "transformers"),
     "export": ("attnlog.view.export", "export_html", None),
     "from_tensors": ("attnlog.capture.tensors", "from_tensors", None),
@@ -53,6 +55,7 @@ __all__ = [
     "Run",
     "SavedRun",
     "SavedStep",
+    "SparseWeights",
     "capture",
     "export",
     "from_tensors",

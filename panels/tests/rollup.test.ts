@@ -162,6 +162,12 @@ test("a roll-up that the source does not carry, or for one commit only, is not a
   assert.ok(!single.gets.includes(PATH));
 });
 
+test("where a file carries the roll-up and not a step's index, the roll-up serves even one step", async () => {
+  const { gets, read } = world(1, [0], rolled([0]), { has: (_run, path) => path === PATH });
+  assert.deepEqual(entropies(await read()), [0]);
+  assert.deepEqual(gets, [PATH]);
+});
+
 test("an index that cannot be read is told of, and the others are read", async () => {
   const broken = new Error("away");
   const { read } = world(3, [], rolled([0]), {

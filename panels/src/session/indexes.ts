@@ -53,8 +53,8 @@ export class Indexes {
     if (this.tried.has(key) || !this.store.carries(asset.path)) return;
     const numbers = new Set(commits);
     const covered = this.waiting().filter((one) => one.writer === writer && numbers.has(one.n));
-    // One index takes one request as well, and is smaller.
-    if (covered.length < 2) return;
+    // One index takes one request as well, and is smaller; a file that carries few steps may carry no more than the roll-up.
+    if (covered.length < 2 && covered.every((one) => this.store.carriesIndex(one))) return;
     this.tried.add(key);
     // What it does not hold, or all where it is damaged, is read step by step.
     this.begin(covered, this.store.rollUp(asset), (rollUp) => this.take(covered, rollUp), null);

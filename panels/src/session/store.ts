@@ -74,6 +74,11 @@ export class Store {
     return this.source.has?.(this.run, path) ?? true;
   }
 
+  carriesIndex(commit: Commit): boolean {
+    const record = findAsset(commit, "index");
+    return record !== null && this.carries(record.path);
+  }
+
   private whole<K extends keyof TableResults>(
     kind: K,
     record: AssetRecord,

@@ -52,8 +52,9 @@ export function short(value: number): string {
   return text.replace("-", "−");
 }
 
-/** A weight in [0, 1] with two digits: .71 */
+/** A weight in [0, 1] with two digits: .71; one that is there is never told as nothing. */
 export function weightText(weight: number): string {
+  if (weight > 0 && weight < 0.0005) return "<.001";
   if (weight >= 0.995) return "1.0";
   return weight < 0.005 ? weight.toFixed(3).slice(1) : weight.toFixed(2).slice(1);
 }

@@ -131,7 +131,8 @@ export class TokenColumn {
 
 /** One shade per head, side by side, as a background: no element per weight. */
 function shadeBar(shades: Beside["shades"]): HTMLElement {
-  const width = Math.max(3, Math.min(8, 48 / shades.length));
+  // Many heads share the room that a few have: the token stays readable.
+  const width = Math.max(1, Math.min(8, 48 / shades.length));
   const stops = shades.map(({ colour, alpha }, i) => {
     const mixed = `color-mix(in srgb, ${colour} ${Math.round(alpha * 100)}%, transparent)`;
     return `${mixed} ${i * width}px ${(i + 1) * width}px`;

@@ -304,8 +304,7 @@ class HeadView implements View {
     // Of weights that are all stored the faint ones are not worth a number; of kept ones each is: others are not known.
     const least = this.layer!.stored === "sparse" ? 0 : FAINTEST_BESIDE;
     if (most < least) return null;
-    const text = most < FAINTEST_BESIDE ? "<.001" : weightText(most);
-    return { text, colour, shades: this.drawn.length > 1 ? shades : [] };
+    return { text: weightText(most), colour, shades: this.drawn.length > 1 ? shades : [] };
   }
 
   inspect(): unknown {

@@ -104,6 +104,7 @@ export class NeuronTable {
     this.productScale = fullScale(this.product) || 1;
     this.columns = columnsOf(explained);
     this.root.classList.toggle("has-more", this.columns.length > 2);
+    this.root.classList.toggle("has-softmax", explained.stored !== null && explained.softmax !== null);
     const before = [
       { name: "key", title: "" },
       { name: "k", title: "key vector" },
@@ -146,7 +147,11 @@ export class NeuronTable {
     const { data, scroller } = this;
     if (!data || !scroller.isConnected) return;
     const count = data.keys.tokens;
-    this.rows.show(rowWindow(count, ROW, scroller.scrollTop, scroller.clientHeight), ROW, count);
+    const before = scroller.clientHeight;
+    this.rows.show(rowWindow(count, ROW, scroller.scrollTop, before), ROW, count);
+    // Where the page is as high as its content, the rows have just made the room for more of them.
+    const after = scroller.clientHeight;
+    if (after !== before) this.rows.show(rowWindow(count, ROW, scroller.scrollTop, after), ROW, count);
     const head = this.heads.children;
     const left = (head[1] as HTMLElement).offsetLeft;
     const k = (head[1] as HTMLElement).offsetWidth;

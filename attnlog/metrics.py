@@ -41,8 +41,13 @@ def _everywhere(block: Block) -> Tensor:
 
 def _at(block: Block, keys: Tensor) -> Tensor:
     """Take the weight of one key per row; rows whose key is outside give 0."""
-    hit = block.keys[None, :] == keys[:, None]
-    return (block.weights * hit[None]).sum(-1)
+    inside = (keys >= 0) & (keys < len(block.keys))
+    return block.weights[:, block.rows - block.rows[0], block.xp.where(inside, keys, 0)] * inside
+
+
+def _weighted(block: Block, values: Tensor) -> Tensor:
+    """Sum over keys of weight times a value per row and key, without a product as large as the weights."""
+    return block.xp.einsum("hrk,rk->hr", block.weights, block.xp.asarray(values, dtype=block.weights.dtype))
 
 
 def entropy(block: Block) -> Rows | None:
@@ -62,7 +67,7 @@ def distance(block: Block) -> Rows | None:
     if not block.aligned:
         return None
     away = abs(block.rows[:, None] - block.keys[None, :])
-    return (block.weights * away[None]).sum(-1), _everywhere(block)
+    return _weighted(block, away), _everywhere(block)
 
 
 def previous(block: Block) -> Rows | None:
@@ -110,7 +115,7 @@ def induction(block: Block) -> Rows | None:
     """
     if block.repeats is None:
         return None
-    return (block.weights * block.repeats[None]).sum(-1), block.repeats.sum(-1) > 0
+    return _weighted(block, block.repeats), block.repeats.sum(-1) > 0
 
 
 METRICS: dict[str, Callable[[Block], Rows | None]] = {

@@ -51,7 +51,7 @@ class Keeper:
     def _pooled(self, weights: torch.Tensor) -> torch.Tensor:
         """Greatest weight of each cell of keys; where cells differ in width one key of every cell at a time."""
         if weights.shape[2] % len(self._begins) == 0:
-            return weights.unflatten(2, (len(self._begins), -1)).amax(3)
+            return weights.reshape(*weights.shape[:2], len(self._begins), -1).amax(3)
         cells = weights[..., self._begins]
         for further in range(1, self._width):
             cells = torch.maximum(cells, weights[..., torch.minimum(self._begins + further, self._lasts)])

@@ -66,3 +66,10 @@ def test_a_small_asset_is_cut_and_flipped_at_every_byte() -> None:
     made = [case for case in sweeps() if case.base == small.name]
     assert [case.cut for case in made if case.rule == "cut short"] == list(range(len(small.data)))
     assert {case.patches[0][0] for case in made if case.rule == "byte flipped"} == set(range(len(small.data)))
+
+
+def test_the_viewers_reader_cannot_be_fooled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = read(["node", str(ROOT / "panels" / "scripts" / "corpus.mjs")], folder)
+    tell("TypeScript", found, capsys)
+    assert not found["wrong"], "\n".join(found["wrong"][:20])
+    assert found["grown"] < MEMORY

@@ -105,7 +105,7 @@ def test_arrow_js_reads_an_asset(said: dict[str, Any], tmp_path: Path) -> None:
     program = ROOT / "panels" / "node_modules" / ".queries.mjs"  # where node finds its packages
     program.write_text(script)
     try:
-        out = subprocess.run(["node", str(program), str(said["asset"])], capture_output=True, text=True)
+        out = subprocess.run(["node", str(program), str(said["folder"] / said["asset"])], capture_output=True, text=True)
     finally:
         program.unlink()
     assert out.returncode == 0, out.stderr

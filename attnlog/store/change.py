@@ -131,6 +131,8 @@ def _at_url(source: FsspecSource, path: str, change: Callable[[str], object]) ->
         change(f"{source.root}/{path}")
     except FileNotFoundError:
         raise
+    except NotImplementedError:
+        raise RunError(f"{source.place} can be read only: prune the run where it was written, and copy it there again") from None
     except Exception as error:
         raise RunError(f"{source.place}/{path} cannot be changed: {describe(error)}") from None
 

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 
 import attnlog
 from attnlog.errors import ArgumentError, AssetDigestMismatch, AssetMissing, RunError, RunNotFoundError, TrackerError
+from attnlog.store.prune import carry_out, plan
 from attnlog.store.source import FolderSource, Source
 from attnlog_integrations.comet import source as comet_source
 from attnlog_integrations.comet.source import ArchiveSource, CometSource
@@ -350,3 +351,25 @@ def test_the_entries_that_were_delivered_are_those_that_are_listed(comet: Loopba
     shutil.rmtree(folder)
     assert attnlog.open(f"comet:{experiment.id}").read().inputs
     assert os.environ["COMET_API_KEY"] not in repr(attnlog.open(f"comet:{experiment.id}"))
+
+
+def test_a_plain_web_server_that_knows_no_parts(folder: Path) -> None:
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler
+
+    pytest.importorskip("aiohttp")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        saved = same(f"http://127.0.0.1:{server.server_port}/run", folder)
+        planned = plan(saved, now=0.0, keep_last=1)
+        with pytest.raises(RunError, match="cannot be changed"):
+            carry_out(saved, planned)
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -8,7 +8,7 @@ import { walk } from "../src/decode/bounds";
 import { LIMITS } from "../src/decode/limits";
 import { mergeManifests } from "../src/decode/manifest";
 import { type Declaration, readAsset, readBatch } from "../src/decode/read";
-import { ATTENTION, asset, batchesOf, changed, type Made, messagesOf } from "./assets";
+import { ATTENTION, asset, batchesOf, changed, I8, type Made, messagesOf, VECTORS } from "./assets";
 import { fieldsThatMeet } from "./flat";
 import { GOLDEN, manifests } from "./golden";
 
@@ -107,6 +107,18 @@ test("buffers whose lengths are no multiple of their items are refused, or read 
 
 test("a buffer that starts between items is refused", async () => {
   await refused(put64(batch(good).buffers + 16, 1n), /./);
+});
+
+test("marks of validity that are too few, or that say another number of nulls, are refused", async () => {
+  const vectors = asset("vectors", VECTORS, I8);
+  // The buffers before those of `scale`: two for a number, three for a text, two and two for a list.
+  const entry = batch(vectors).buffers + 16 * (2 + 3 + 2 + 2 + 2 + 3 + 2 + 2 + 4 + 4);
+  const none = changed(vectors, (_, view) => view.setBigInt64(entry + 8, 0n, true));
+  await refused(none, /"scale" has fewer marks of validity than rows/);
+  const { at, metadata } = messagesOf(vectors.bytes)[1]!;
+  const place = at + metadata + Number(new DataView(vectors.bytes.buffer).getBigInt64(entry, true));
+  const more = changed(vectors, (bytes) => bytes.fill(0b11, place, place + 1));
+  await refused(more, /"scale" has 1 nulls, not 2/);
 });
 
 test("buffers that add up to more than was declared are AssetTooLarge", async () => {

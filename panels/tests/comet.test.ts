@@ -114,6 +114,21 @@ test("bytes of another length than the manifest says are refused", async () => {
   await assert.rejects(got(api), /has 20 bytes instead of 19/);
 });
 
+test("the length of a roll-up is known from its own line", async () => {
+  const path = "indexes-w.arrow";
+  const line = JSON.stringify({
+    type: "indexes",
+    commits: [0],
+    asset: { path, kind: "indexes", bytes: ARROW.length + 1 },
+  });
+  const api = comet(() => ARROW.slice().buffer, [asset("manifest-w.jsonl"), asset(path)]);
+  const give = api.experimentAsset;
+  api.experimentAsset = async (key, id, type) => (id.endsWith(".jsonl") ? `${line}\n` : give(key, id, type));
+  const source = new CometSource(api, ["key"], noLink);
+  await source.manifests("key");
+  await assert.rejects(source.get("key", path), /has 19 bytes instead of 20/);
+});
+
 test("an error names no address, which can carry a credential", async () => {
   const api = comet(() => Promise.reject(new Error("GET https://comet.test/x?apiKey=secret failed")));
   await assert.rejects(got(api), (error: Error) => !error.message.includes("secret"));

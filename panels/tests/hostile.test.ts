@@ -83,6 +83,34 @@ test("an asset of another kind is AssetSchemaError", async () => {
   await assert.rejects(opened.store.index(commit), name("AssetSchemaError"));
 });
 
+test("a place that lies outside its asset, or in one that the manifest does not name, is AssetSchemaError", async () => {
+  const opened = open("decoder");
+  const scene = await opened.scene(100);
+  const entry = findLayer(scene, 0, "self", 0)!;
+  const part = scene.index.parts[scene.index.attention[entry.rows[0]!]!]!;
+  const before = opened.gets.length;
+  for (const change of [{ offset: 1e9 }, { length: 1e6 }, { path: "later.arrow" }]) {
+    const known = { ...part };
+    Object.assign(part, change);
+    await assert.rejects(opened.store.weights(scene, entry)!, name("AssetSchemaError"));
+    Object.assign(part, known);
+  }
+  assert.equal(opened.gets.length, before, "nothing was asked for");
+  await opened.store.weights(scene, entry);
+});
+
+test("a place that holds another layer is AssetSchemaError", async () => {
+  const opened = open("decoder");
+  const scene = await opened.scene(100);
+  const [first, second] = [0, 1].map((layer) => findLayer(scene, 0, "self", layer)!);
+  await opened.store.weights(scene, second!);
+  for (const what of ["attention", "vectors"] as const) {
+    for (const [i, row] of first!.rows.entries()) scene.index[what][row] = scene.index[what][second!.rows[i]!]!;
+  }
+  await assert.rejects(opened.store.weights(scene, first!)!, name("AssetSchemaError"));
+  await assert.rejects(opened.store.vectors(scene, first!)!, name("AssetSchemaError"));
+});
+
 test("a later format version is refused by name", () => {
   const [manifest] = manifests("decoder");
   const text = manifest!.text.replace('"attnlog": 1', '"attnlog": 2').replace('"attnlog":1', '"attnlog":2');

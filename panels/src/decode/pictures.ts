@@ -5,8 +5,7 @@ import { checkLengths } from "./weights";
 
 export function readPictures(columns: Columns): PictureTable {
   const { precision } = columns;
-  if (precision !== null && precision !== "u8")
-    throw columns.fail(`attnlog.precision is ${JSON.stringify(precision)}, not u8`);
+  if (precision !== "u8") throw columns.fail(`attnlog.precision is ${JSON.stringify(precision)}, not u8`);
   const kind = columns.coded("kind");
   const rows = columns.numbers("rows", Uint16Array);
   const width = columns.numbers("columns", Uint16Array);

@@ -251,9 +251,8 @@ function pathOf(asset: CometAsset): string | null {
 function noteSizes(text: string, sizes: Map<string, number>): void {
   for (const line of text.split("\n")) {
     try {
-      const said = JSON.parse(line) as { type?: string; inputs?: unknown; assets?: unknown[] };
-      if (said.type !== "commit") continue;
-      for (const record of [said.inputs, ...(said.assets ?? [])] as { path?: unknown; bytes?: unknown }[]) {
+      const said = JSON.parse(line) as { inputs?: unknown; asset?: unknown; assets?: unknown[] };
+      for (const record of [said.inputs, said.asset, ...(said.assets ?? [])] as { path?: unknown; bytes?: unknown }[]) {
         if (typeof record?.path === "string" && typeof record.bytes === "number") sizes.set(record.path, record.bytes);
       }
     } catch {

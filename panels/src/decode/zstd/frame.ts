@@ -7,18 +7,17 @@ import { type Carried, decodeBlock } from "./sequences";
 /** Bytes that bit streams may look at past a block's end. */
 const SPARE = 8;
 
+/** Room to work in, taken once: an asset has dozens of small buffers, and nothing else runs while one is decoded. */
+let room: { block: Uint8Array; scratch: Uint8Array } | null = null;
+
 /** Decodes a frame that must give exactly `size` bytes. */
 export function decompress(frame: Uint8Array, size: number): Uint8Array {
   let from = frameHeader(frame, size);
   const checksum = (frame[4]! & 4) !== 0 ? 4 : 0;
   const out = new Uint8Array(size);
-  const block = new Uint8Array(BLOCK + SPARE);
-  const carried: Carried = {
-    huffman: null,
-    tables: [null, null, null],
-    offsets: [1, 4, 8],
-    scratch: new Uint8Array(BLOCK),
-  };
+  room ??= { block: new Uint8Array(BLOCK + SPARE), scratch: new Uint8Array(BLOCK) };
+  const { block, scratch } = room;
+  const carried: Carried = { huffman: null, tables: [null, null, null], offsets: [1, 4, 8], scratch };
   let at = 0;
   for (let last = false; !last; ) {
     if (from + 3 > frame.length) fail("a block is missing");

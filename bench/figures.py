@@ -1,4 +1,7 @@
-"""Makes the table of figures in the README from what `size.py` and `paint.py` print: ``figures.py SIZE.json PAINT.json``."""
+"""Makes the tables of figures in the README and in docs/format.md from what the benches print: ``figures.py SIZE.json WRITE.json PAINT.json``.
+
+Any of them may be ``-``: its table stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,121 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- figures: bench/figures.py -->", "<!-- end of figures -->"
+ROOT = Path(__file__).parent.parent
+Row = dict[str, Any]
 
 
-def table(size: list[dict], paint: list[dict]) -> str:
-    drawn = {row["tokens"]: row for row in paint}
-    lines = [
-        "12 × 12 heads, the same tensors for both tools, vectors left out; one HTML file opened in the same Chromium without a GPU, "
-        "from the start of navigation to the finished picture, medians of alternating runs on two shared cores. `make bench` measures them again.",
-        "",
-        "| tokens | BertViz head view | attnlog commit | smaller | worst / mean error of a weight | head view, BertViz → attnlog | model view, BertViz → attnlog |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def megabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e6:.2f} MB" if size < 1e7 else f"{size / 1e6:.1f} MB"
+
+
+def sizes(size: list[Row]) -> str:
+    rows = []
     for row in size:
-        tokens = row["tokens"]
-        cells = [
-            str(tokens),
-            f"{row['bertviz head view bytes'] / 1e6:.1f} MB",
-            f"{row['commit bytes'] / 1e6:.2f} MB",
-            f"{row['times smaller']:.0f}×",
-            f"{row['worst error']:.1e} / {row['mean error']:.1e}",
-        ]
+        u8 = row["u8"]
+        smaller = row.get("times smaller than bertviz")
+        rows.append(
+            [
+                str(row["tokens"]),
+                row["attention"],
+                megabytes(u8["commit bytes"]),
+                "–" if smaller is None else f"{smaller:.0f}×",
+                f"{row['times smaller than safetensors']:.1f}×",
+                f"{u8['worst error']:.1e} / {u8['mean error']:.1e}",
+            ]
+        )
+    said = (
+        "A whole commit on disk (weights, index, pictures, inputs; no vectors) beside BertViz's head-view HTML and the same weights as float16 safetensors. "
+        "Attention of the demo's trained model (24 heads), and of 144 heads that are peaked, flat, and mixed."
+    )
+    headings = ["tokens", "attention", "commit", "smaller than BertViz", "smaller than safetensors", "worst / mean error of a weight"]
+    return f"{said}\n\n{table(headings, rows)}"
+
+
+def writes(found: Row) -> str:
+    write, opened = found["write"], found["open"]
+    return (
+        f"Writing 144 heads of 128 tokens to disk, sync and manifest included, takes {1000 * write['commit seconds, u8 capture']:.0f} ms where BertViz makes its HTML of them in "
+        f"{write['bertviz html seconds']:.1f} s: **{write['times sooner, u8 capture']:.0f}×** sooner "
+        f"({write['times sooner, f32 capture']:.0f}× from float32 weights, which the callback never hands over). "
+        f"Opening one layer of twelve at 512 tokens reads {100 * opened['part of the asset, median']:.0f} % of the asset's bytes."
+    )
+
+
+def paints(paint: list[Row]) -> str:
+    rows = []
+    for row in paint:
+        cells = [str(row["tokens"])]
         for view in ("head", "model"):
-            seconds, times = drawn[tokens]["seconds"], drawn[tokens][f"{view} view times sooner"]
+            seconds, times = row["seconds"], row[f"{view} view times sooner"]
             cells.append(f"{seconds[f'bertviz {view}']:.1f} s → {seconds[f'attnlog {view}']:.2f} s, **{times:.1f}×** sooner")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    said = (
+        "12 × 12 heads, one HTML file opened in the same Chromium without a GPU, from the start of navigation to the finished picture, "
+        "medians of alternating runs on two shared cores:"
+    )
+    return f"{said}\n\n{table(['tokens', 'head view, BertViz → attnlog', 'model view, BertViz → attnlog'], rows)}"
+
+
+def precisions(found: Row) -> str:
+    weights = [
+        [
+            row["attention"],
+            str(row["tokens"]),
+            *[f"{row[p]['bytes per weight']:.2f}, {row[p]['worst error']:.1e} / {row[p]['mean error']:.1e}" for p in ("u8", "f16", "f32")],
+        ]
+        for row in found["size"]
+    ]
+    vectors = []
+    for row in found["vectors"]:
+        cells = [str(row["tokens"])]
+        for precision in ("f16", "i8", "f32"):
+            one = row[precision]
+            worst, mean = one["worst error of a recomputed weight"], one["mean error of a recomputed weight"]
+            cells.append(f"{one['bytes per element']:.2f}, {worst:.1e} / {mean:.1e}")
+        vectors.append(cells)
+    long = [
+        [str(r["tokens"]), megabytes(r["commit bytes"]), f"{r['bytes per weight']:.3f}", f"{100 * r['mean mass left out']:.1f} %"]
+        for r in found["long"]
+    ]
+    return "\n\n".join(
+        [
+            "Weights: bytes per weight on disk, worst / mean error of a weight.",
+            table(["attention", "tokens", "`u8`", "`f16`", "`f32`"], weights),
+            "Queries and keys of the demo's model: bytes per element on disk, worst / mean error of a weight that is recomputed from them.",
+            table(["tokens", "`f16`", "`i8`", "`f32`"], vectors),
+            "`sparse`, the demo's model: bytes of a commit of 24 heads without vectors, bytes per weight of the whole matrix, mean mass left out.",
+            table(["tokens", "commit", "bytes per weight", "left out"], long),
+        ]
+    )
+
+
+def fill(page: Path, name: str, text: str) -> None:
+    begin, end = f"<!-- {name}: bench/figures.py -->", f"<!-- end of {name} -->"
+    known = page.read_text(encoding="utf-8")
+    made, found = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", known, flags=re.DOTALL)
+    if found != 1:
+        sys.exit(f"{page.name} has no block from {begin} to {end}")
+    page.write_text(made, encoding="utf-8")
 
 
 def main() -> None:
-    size, paint = (json.loads(Path(name).read_text()) for name in sys.argv[1:3])
-    text = README.read_text(encoding="utf-8")
-    block = f"{BEGIN}\n{table(size['size'], paint['paint'])}\n{END}"
-    text, found = re.subn(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
-    if found != 1:
-        sys.exit(f"README.md has no block from {BEGIN} to {END}")
-    README.write_text(text, encoding="utf-8")
+    size, write, paint = (None if name == "-" else json.loads(Path(name).read_text()) for name in sys.argv[1:4])
+    readme = ROOT / "README.md"
+    if size is not None:
+        fill(readme, "sizes", sizes(size["size"]))
+        fill(ROOT / "docs" / "format.md", "precisions", precisions(size))
+    if write is not None:
+        fill(readme, "writing", writes(write))
+    if paint is not None:
+        fill(readme, "painting", paints(paint["paint"]))
 
 
 if __name__ == "__main__":

@@ -83,3 +83,23 @@ test("what was left out and what is missing is kept", () => {
   assert.equal(made.complete, false);
   assert.deepEqual(made.missing, [{ kind: "self", layer: 3, what: "vectors", reason: "why" }]);
 });
+
+test("lines nest at most 64 deep, and brackets in texts do not count", () => {
+  const parse = (line: string) => parseManifest("m", `${writer("a")}\n${line}\n`);
+  const deep = (count: number): string => `{"type":"later","x":${"[".repeat(count)}${"]".repeat(count)}}`;
+  assert.ok(parse(deep(63)));
+  assert.throws(() => parse(deep(64)), { name: "AssetSchemaError" });
+  assert.throws(() => parse(`{"type":"later","x":${"[".repeat(100_000)}`), { name: "AssetSchemaError" });
+  assert.ok(parse(JSON.stringify({ type: "later", x: `"\\"${"[{".repeat(200)}` })));
+});
+
+test("what stands for a number and is none is refused, and so is another writer's file", () => {
+  for (const wrong of [{ loss: "1" }, { epoch: true }, { metrics: [1] }, { metrics: { a: "b" } }, { assets: {} }]) {
+    const text = `${writer("a")}\n${commit(0, 0, wrong)}\n`;
+    assert.throws(() => parseManifest("m", text), { name: "AssetSchemaError" });
+  }
+  assert.throws(() => parseManifest("manifest-b.jsonl", `${writer("a")}\n`), { name: "AssetSchemaError" });
+  assert.throws(() => parseManifest("m", '{"type":"writer","writer":"a","attnlog":1.5}\n'), {
+    name: "AssetSchemaError",
+  });
+});

@@ -122,18 +122,19 @@ function parse(line: string, where: string): Json {
   return value;
 }
 
+const [QUOTE, ESCAPE, OPEN, CLOSE] = [0x22, 0x5c, [0x5b, 0x7b], [0x5d, 0x7d]];
+
 /** Whether brackets nest deeper than any manifest needs; read before the line is parsed. */
 function isDeep(line: string): boolean {
   let depth = 0;
-  for (let i = 0, inText = false; i < line.length; i++) {
-    const letter = line[i];
-    if (inText) {
-      if (letter === "\\") i++;
-      else if (letter === '"') inText = false;
-    } else if (letter === '"') inText = true;
-    else if (letter === "{" || letter === "[") {
+  let inText = false;
+  for (let i = 0; i < line.length; i++) {
+    const code = line.charCodeAt(i);
+    if (code === QUOTE) inText = !inText;
+    else if (inText) i += code === ESCAPE ? 1 : 0;
+    else if (OPEN.includes(code)) {
       if (++depth > DEEPEST) return true;
-    } else if (letter === "}" || letter === "]") depth--;
+    } else if (CLOSE.includes(code)) depth--;
   }
   return false;
 }

@@ -18,6 +18,7 @@ _TAIL = b"ARROW1"
 _CONTINUATION = 0xFFFFFFFF
 _SCHEMA, _RECORD_BATCH = 1, 3  # MessageHeader
 _ZSTD = 1  # CompressionType
+_FIELDS = 4096
 _DEPTH = 2  # lists in a column, one inside another
 
 
@@ -120,6 +121,8 @@ def _schema(message: _Message) -> list[int]:
             raise ValueError("it has a dictionary")
         if depth > _DEPTH:
             raise ValueError(f"its lists nest more than {_DEPTH} deep")
+        if len(depths) >= _FIELDS:  # children may name one table again and again
+            raise ValueError(f"it has more than {_FIELDS} fields")
         depths.append(depth)
         for child in field.tables(5):
             visit(child, depth + 1)

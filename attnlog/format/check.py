@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from attnlog.errors import AssetSchemaError, AssetValueError, AssetVersionError
@@ -163,7 +162,7 @@ def _place(found: pa.Table, name: str, place: str) -> None:
     paths = found.column(f"{place}_path")
     for part in ("offset", "length", "sha256"):
         known = f"{place}_{part}" in found.schema.names
-        if not known or not pc.all(pc.equal(pc.is_null(found.column(f"{place}_{part}")), pc.is_null(paths))).as_py():
+        if not known or found.column(f"{place}_{part}").is_null() != paths.is_null():
             raise AssetSchemaError(f"{name} does not say where in its {place} asset a head lies")
     for path in paths.unique().drop_null().to_pylist():
         if not _FILE.fullmatch(path):

@@ -79,7 +79,7 @@ INDEX = [*METRIC_COLUMNS, *[column for name in PLACES for column in place(name)]
 INDEXES = [field("n", pa.uint32()), field("step", pa.uint64()), *METRIC_COLUMNS]
 
 #: Columns that came after the oldest golden files, by kind of asset: absent, they count as null.
-MAY_BE_ABSENT = {"index": {"left_out", *(column.name for column in place("sparse"))}, "vectors": {"scales"}}
+MAY_BE_ABSENT = {"index": {"left_out", *(column.name for column in place("sparse"))}, "indexes": {"left_out"}, "vectors": {"scales"}}
 
 PICTURES = [*HEAD, field("rows", pa.uint16()), field("columns", pa.uint16()), field("picture", items(pa.uint8()))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from io import FileIO
@@ -103,7 +103,8 @@ class Writer:
             assets=tuple(AssetRecord.of(asset, f"{folder}/{asset.name}") for asset in assets.step),
             missing=missing,
         )
-        self._append(commit.to_json())
+        # Pruning meanwhile may have taken the inputs for nobody's.
+        self._append(commit.to_json(), before=lambda: self._inputs(assets))
         self._commits.append(commit)
         return commit
 
@@ -120,11 +121,17 @@ class Writer:
         return False
 
     def roll_up(self) -> AssetRecord | None:
-        """Write the index rows of all commits as one asset, so that a timeline is one read; None where there is little to gain."""
+        """Write the index rows of all commits as one asset, so that a timeline is one read.
+
+        Returns:
+            What was written; None where there is little to gain, or where it cannot be written: nothing is lost by that.
+        """
         from attnlog.format.read import table, verify
         from attnlog.format.roll_up import roll_up
 
-        found = [(commit, record) for commit in self._commits if (record := commit.asset("index")) is not None and record.rows]
+        indexes = ((commit, commit.asset("index")) for commit in self._commits)
+        # Of commits that were pruned meanwhile the files are gone.
+        found = [(c, r) for c, r in indexes if r is not None and r.rows and (self.directory / r.path).exists()]
         if len(found) < 2 or sum(record.decoded for _, record in found) > ROLLED:
             return None
 
@@ -134,10 +141,13 @@ class Writer:
                 data = verify(data, name=record.path, length=record.bytes, digest=record.sha256, decoded=record.decoded)
                 yield commit.n, commit.step, table(data, "index", record.path, decoded=record.decoded, rows=record.rows)
 
-        asset = roll_up(f"indexes-{self.id}.arrow", tables())
-        self._place(asset)
-        said = RollUp(AssetRecord.of(asset, asset.name), tuple(commit.n for commit, _ in found))
-        self._append(said.to_json())
+        try:
+            asset = roll_up(f"indexes-{self.id}.arrow", tables())
+            self._place(asset)
+            said = RollUp(AssetRecord.of(asset, asset.name), tuple(commit.n for commit, _ in found))
+            self._append(said.to_json())
+        except OSError:  # a disk that is full was told of when a commit failed
+            return None
         return said.asset
 
     def _inputs(self, assets: Assets) -> AssetRecord:
@@ -156,9 +166,10 @@ class Writer:
             raise
         _sync(self.directory)
 
-    def _append(self, said: Mapping[str, Any]) -> None:
+    def _append(self, said: Mapping[str, Any], before: Callable[[], object] = lambda: None) -> None:
         lines = line(said)
         with locked(self.manifest), open(self.manifest, "ab") as file:
+            before()
             start = file.tell()
             if start == 0:
                 lines = line({**self.header, "type": "writer", "attnlog": VERSION, "writer": self.id, "time": time.time()}) + lines

@@ -195,9 +195,11 @@ def sync(run: Path, trackers: tuple[str, ...], wait: float) -> None:
 
     MLflow takes the run that MLFLOW_RUN_ID names, Comet the experiment that is running.
     """
-    from attnlog.delivery.sync import sync as finish
+    from attnlog.delivery.sync import deliver
 
-    click.echo(finish(run, trackers, wait=wait))
+    delivery = deliver(run, trackers, wait=wait)
+    click.echo(delivery.finish())
+    sys.exit(int(delivery.left > 0))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Run:
             RunError: the folder is a file or cannot be written.
             MissingExtraError, TrackerError: a tracker cannot be used (with `boundary` given: a warning).
         """
-        from attnlog.delivery.discovery import find_trackers
+        from attnlog.delivery.discovery import check_names, find_trackers
         from attnlog.delivery.queue import Delivery
         from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
         from attnlog.store.folder import Writer
@@ -99,6 +99,8 @@ class Run:
         self._guarded = boundary is not None
         self.boundary = boundary or Boundary()
         header = {"run": name or Path(directory).resolve().name, "versions": _versions(), **(model_info or {})}
+        if boundary is None:
+            check_names(tracker)  # before a folder is made
         self._writer = Writer(directory, header)
         self.directory = self._writer.directory
         trackers = find_trackers(tracker, self.directory, report_to=report_to, boundary=boundary)
@@ -142,8 +144,8 @@ class Run:
         """
         from attnlog.format.write import check_precision
 
-        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-            raise ArgumentError(f"step is {step!r}; it is a whole number from 0")
+        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 1 << 53:
+            raise ArgumentError(f"step is {step!r}; it is a whole number from 0 below 2^53")
         self._check_open(step)
         check_precision(capture, self._precision)
         said = finite_numbers({"epoch": epoch, "loss": loss})
@@ -252,12 +254,12 @@ class Run:
     def _commit(self, capture: Capture, moment: _Moment) -> None:
         from attnlog.format.write import thin, write_assets
 
-        self._unwhole = None
         for name in ("model", "config"):
             if getattr(capture, name):
                 self._writer.header.setdefault(name, getattr(capture, name))
         assets = write_assets(capture, **self._stored)
         if self._budget is None or self._spent + assets.bytes <= self._budget:
+            self._unwhole = None
             self._write(assets, capture.missing, moment, complete=True)
             return
         self.boundary.warn(

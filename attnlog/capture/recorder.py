@@ -129,11 +129,15 @@ class Recorder:
             "dense_tokens": self._wanted.dense_tokens,
             "keep": "attention" in self._wanted.records,
         }
-        found = compute(call, row, heads, **how)
+        # A training's autocast would round the scores; the model's own function alone runs under it.
+        exactly = torch.autocast(call.query.device.type, enabled=False)
+        with exactly:
+            found = compute(call, row, heads, **how)
         tap = "interface"
         if not found.held:
             weights = by_identity(call, number)
-            again = compute(call, row, heads, identity=weights, **how)
+            with exactly:
+                again = compute(call, row, heads, identity=weights, **how)
             found, tap = again, "identity"
             if not again.finite:
                 self._miss(kind, layer, "attention", "its weights are not numbers (the model gave NaN or infinity)")

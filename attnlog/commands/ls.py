@@ -127,7 +127,8 @@ def _print(found: Sequence[dict[str, Any]], steps: bool) -> None:
         )
     for run in found:
         if "error" in run:
-            click.echo(f"attnlog: {run['error']}: {safe(run['message'])}", err=True)
+            where = "" if run["place"] in run["message"] else f" ({safe(run['place'])})"
+            click.echo(f"attnlog: {run['error']}: {safe(run['message'])}{where}", err=True)
 
 
 def _row(run: dict[str, Any]) -> tuple[object, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ def prune(place: str, *, keep_every: int | None, keep_last: int | None, keep: Se
     if keep_every is None and keep_last is None:
         raise ArgumentError("say what is to stay: --keep-every N (of N training steps one) or --keep-last K")
     with open_run(place) as run:
-        planned = plan(run, now=time.time(), keep_every=keep_every, keep_last=keep_last or 1, keep=keep)
+        planned = plan(run, keep_every=keep_every, keep_last=keep_last or 1, keep=keep)
         said = _said(planned, caution(run.source), None if yes else refusal(run.source))
         if yes and not planned.empty:
             carry_out(run, planned)

@@ -34,6 +34,7 @@ class Verdict:
     bytes: int = 0
     damaged: list[dict[str, str]] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def damage(self, path: str, error: Exception) -> None:
         """Note something that is not as it was written."""
@@ -74,7 +75,10 @@ def examine(source: Source, *, quiet: bool = True) -> Verdict:
     for name in (name for name in files if NAME.fullmatch(name)):
         verdict.manifests += 1
         try:
-            manifests.append(parse(name, source.get(name)))
+            manifests.append(parse(name, data := source.get(name)))
+            if not data.endswith(b"\n"):
+                what = "ends in an unfinished line: its writer was cut off there, or the file was" if data else "is empty"
+                verdict.notes.append(f"{name} {what}")
         except TrackerError:
             raise
         except AttnlogError as error:
@@ -205,5 +209,7 @@ def _print(verdict: Verdict) -> None:
     click.echo(f"{safe(verdict.place)}: {', '.join(counts)}: {outcome}")
     for one in verdict.damaged:
         click.echo(f"  {safe(one['path'])}  {one['error']}: {safe(one['message'])}")
+    for note in verdict.notes:
+        click.echo(f"note: {safe(note)}")
     if verdict.orphans:
         click.echo(f"note: {counted(len(verdict.orphans), 'file')} that no manifest names, so that nobody reads: {listed(verdict.orphans)}")

@@ -89,11 +89,16 @@ class Lane:
             self._thread.join(seconds)
         self._abandoned = True
 
-    def summary(self) -> str:
-        """One line for the user: how much arrived, where, and what became of the rest."""
+    @property
+    def left(self) -> int:
+        """How many files have not arrived."""
         with self._wake:
             waiting = {e.path for e in (*self._queue, *self._failed, *self._held.values())}
-        left = len(waiting | self._refused.keys())
+        return len(waiting | self._refused.keys())
+
+    def summary(self) -> str:
+        """One line for the user: how much arrived, where, and what became of the rest."""
+        left = self.left
         reason = self._last_error or next(iter(self._refused.values()), "")
         count = len(self._delivered)
         done = f"{self.tracker.name}: {count} file{'' if count == 1 else 's'} delivered"

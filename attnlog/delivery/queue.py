@@ -51,6 +51,11 @@ class Delivery:
         arrived = [lane.settled(max(0.0, end - time.monotonic())) for lane in self._lanes]
         return all(arrived)
 
+    @property
+    def left(self) -> int:
+        """How many files have not arrived, of all trackers together."""
+        return sum(lane.left for lane in self._lanes)
+
     def finish(self, wait: float | None = None) -> str:
         """Deliver what is left within a bounded time and release the trackers.
 

@@ -28,11 +28,17 @@ def sync(directory: str | Path, trackers: Named | Sequence[Named], *, wait: floa
         RunNotFoundError: there is no run.
         ArgumentError, MissingExtraError, TrackerError: a tracker cannot be used.
     """
+    return deliver(directory, trackers, wait=wait).finish()
+
+
+def deliver(directory: str | Path, trackers: Named | Sequence[Named], *, wait: float) -> Delivery:
+    """Do what `sync` does, and give the delivery: `left` says how many files have not arrived."""
     folder = Path(directory)
     entries = run_entries(folder)
     delivery = Delivery(folder, find_trackers(trackers, folder), Boundary())
     delivery.offer(entries)
-    return delivery.finish(wait)
+    delivery.finish(wait)
+    return delivery
 
 
 def run_entries(directory: Path) -> list[Entry]:

@@ -67,11 +67,11 @@ def _walk(data: memoryview, name: str, whole: bool, allowed: int, declared: int,
         kind, header = _header(message)
         if kind != _RECORD_BATCH:
             raise ValueError(f"a message of type {kind} stands where a record batch should")
-        found += _batch_rows(header, fields)
         for length in _decoded_lengths(header, message.body):
             total += length
             if total > allowed:
                 raise AssetTooLarge(f"{name} would decode to more than {allowed} bytes; its manifest declares {declared}")
+        found += _batch_rows(header, fields, 8 * allowed)
     if rows is not None and found != rows:
         raise ValueError(f"its batches have {found} rows, its manifest says {rows}")
     if whole:
@@ -132,13 +132,14 @@ def _schema(message: _Message) -> list[int]:
     return depths
 
 
-def _batch_rows(batch: Table, depths: list[int]) -> int:
+def _batch_rows(batch: Table, depths: list[int], most: int) -> int:
+    """Check a batch's nodes; `most` values of one bit each are all that its buffers may hold."""
     rows = batch.scalar(0, "<q")
     nodes = batch.structs(1, "<qq")
     if rows < 0 or len(nodes) != len(depths):
         raise ValueError(f"a batch of {rows} rows has {len(nodes)} nodes for {len(depths)} fields")
     for (length, nulls), depth in zip(nodes, depths, strict=True):
-        if length < 0 or not 0 <= nulls <= length or (depth == 0 and length != rows):
+        if not 0 <= length <= most or not 0 <= nulls <= length or (depth == 0 and length != rows):
             raise ValueError(f"a field has {length} values, {nulls} of them null, in a batch of {rows} rows")
     return rows
 

@@ -21,8 +21,8 @@ _LONG = pa.int64()
 _FILE = re.compile(r"[a-z0-9-]+\.arrow")
 
 
-def check_table(found: pa.Table, kind: str, name: str) -> None:
-    """Check metadata and columns.
+def check_table(found: pa.Table, kind: str, name: str) -> pa.Table:
+    """Check metadata and columns, and leave unknown columns out: nothing of them is ever looked at.
 
     Raises:
         AssetVersionError: a later version of the format.
@@ -36,19 +36,28 @@ def check_table(found: pa.Table, kind: str, name: str) -> None:
         raise AssetVersionError(f"{name} has format version {version}; this attnlog reads {VERSION}: update attnlog")
     if metadata.get("attnlog.kind") != kind:
         raise AssetSchemaError(f"{name} says it is {metadata.get('attnlog.kind', 'nothing')!r}, expected {kind!r}")
-    for column in schema(kind, _precision(found, kind, name, metadata)):
+    known = schema(kind, _precision(found, kind, name, metadata))
+    for column in known:
         count = found.schema.names.count(column.name)
         if count == 0 and column.name in MAY_BE_ABSENT.get(kind, ()):
             continue
         if count != 1:
             raise AssetSchemaError(f"{name} has {count} columns {column.name!r}, expected one")
         actual = found.schema.field(column.name).type
-        if actual != column.type:
+        if not _alike(actual, column.type):
             raise AssetSchemaError(f"{name} has column {column.name} of type {actual}, expected {column.type}")
         if not column.nullable and found.column(column.name).null_count:
             raise AssetSchemaError(f"{name} has nulls in column {column.name}")
         if pa.types.is_list(column.type) and any(chunk.values.null_count for chunk in found.column(column.name).chunks):
             raise AssetSchemaError(f"{name} has nulls in lists of column {column.name}")
+    return found.select([column for column in known.names if column in found.schema.names])
+
+
+def _alike(actual: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether types are the same, whatever is said of a list's items beside their type: that none is null is looked up."""
+    if pa.types.is_list(actual) and pa.types.is_list(expected):
+        return bool(actual.value_type == expected.value_type)
+    return bool(actual == expected)
 
 
 def _precision(found: pa.Table, kind: str, name: str, metadata: dict[str, str]) -> str | None:

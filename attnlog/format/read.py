@@ -77,7 +77,7 @@ def _decode(data: bytes, kind: str, name: str, decoded: int, rows: int | None, *
         found.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise AssetSchemaError(f"{name} is not a readable Arrow file: {error}") from error
-    check_table(found, kind, name)
+    found = check_table(found, kind, name)
     check_shapes(found, kind, name)
     return found
 

@@ -105,7 +105,7 @@ class Commit:
         """Read a commit line back."""
         return cls(
             writer=writer,
-            n=_count(said, "n"),
+            n=_count(said, "n", 32),
             step=_count(said, "step"),
             epoch=_number(said.get("epoch")),
             checkpoint=_text(said.get("checkpoint")),
@@ -208,7 +208,11 @@ def parse(name: str, data: bytes) -> Manifest:
             elif kind == "indexes":
                 roll_up = RollUp.from_json(said)
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise AssetSchemaError(f"{name} line {number} is not a manifest line: {error!r}") from error
+            why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+            raise AssetSchemaError(
+                f"{name} line {number} is not a manifest line: {why}. "
+                "Copy the run again, or move this manifest away to read what others wrote"
+            ) from error
     return Manifest(match[1], header, tuple(commits.values()), roll_up)
 
 
@@ -237,10 +241,10 @@ def _check_depth(said: object) -> None:
         raise ValueError(f"it nests more than {MAX_DEPTH} deep")
 
 
-def _count(said: Mapping[str, Any], key: str) -> int:
+def _count(said: Mapping[str, Any], key: str, bits: int = 53) -> int:
     value = said[key]
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
-        raise ValueError(f"{key} is {str(value)[:40]!r}, not a whole number from 0")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << bits:
+        raise ValueError(f"{key} is {str(value)[:40]!r}, not a whole number from 0 below 2^{bits}")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from attnlog.errors import AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
 from attnlog.format import read
-from attnlog.record import FloatArray, Input, Layer, Missing, Reading, nothing_there
+from attnlog.record import FloatArray, Input, Layer, Missing, Reading, axes_of, nothing_there
 from attnlog.store.manifest import AssetRecord, Commit, Manifest, merge, parse
 from attnlog.store.source import FolderSource, Source, manifests_in, open_source
 
@@ -137,7 +137,7 @@ class SavedRun:
         """Recompute whole query rows of one head from its stored queries and keys.
 
         For inputs whose weights were stored sparse, or in 8 bits: what comes back is as precise as the stored vectors are (docs/format.md
-        has the figures), and was compared with the weights that were stored.
+        has the figures). Heads are refused of which q·k alone does not give the weights.
 
         Args:
             step: a recorded step.
@@ -198,7 +198,16 @@ class SavedStep(Reading):
         def key(row: dict[str, Any]) -> tuple[int, str, int, int]:
             return (row["input"], row["kind"], row["layer"], row["call"])
 
-        return {where: list(found) for where, found in groupby(sorted(rows, key=key), key)}
+        layers = {where: list(found) for where, found in groupby(sorted(rows, key=key), key)}
+        for (number, kind, layer, _), found in layers.items():
+            axes = self.inputs[number].axes if number < len(self.inputs) else {}
+            tokens = tuple(len(axes[axis].tokens) if axis in axes else None for axis in axes_of(kind))
+            if any((row["queries"], row["keys"]) != tokens for row in found):
+                raise AssetSchemaError(
+                    f"the index of step {self.commit.step} says of {kind} layer {layer} of input {number} "
+                    f"{found[0]['queries']} × {found[0]['keys']}, where its inputs have {tokens[0]} × {tokens[1]} tokens"
+                )
+        return layers
 
     def index(self) -> Any:
         """Read the index: a pyarrow Table of one row per head, with its metrics; docs/format.md names the columns."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,6 @@ from attnlog.store.manifest import PATH, Commit, Manifest, line, parse
 from attnlog.store.open import SavedRun
 
 _COMMIT = re.compile(r"step-[0-9]+/([a-z0-9][a-z0-9-]*)-([0-9]+)/[^/]+")
-_INPUTS = re.compile(r"inputs-[0-9a-f]{16}\.arrow")
-#: A writer whose last commit is older than so many seconds is taken for one that has ended.
-ENDED = 86_400.0
 Marks = Sequence[Mapping[str, Any]]  # the lines that prunes left in a manifest; readers pass over lines of their type
 
 
@@ -39,12 +36,11 @@ class Plan:
         return not (self.commits or self.files)
 
 
-def plan(run: SavedRun, *, now: float, keep_every: int | None = None, keep_last: int = 1, keep: Collection[int] = ()) -> Plan:
+def plan(run: SavedRun, *, keep_every: int | None = None, keep_last: int = 1, keep: Collection[int] = ()) -> Plan:
     """Decide what goes. The first step and the last always stay; commits that a newer one of their step replaced always go.
 
     Args:
         run: what to thin out.
-        now: seconds since 1970.
         keep_every: of so many training steps, counted from 0, the first that was recorded stays.
         keep_last: so many of the last steps stay.
         keep: steps that stay in any case.
@@ -62,7 +58,7 @@ def plan(run: SavedRun, *, now: float, keep_every: int | None = None, keep_last:
     counting = {(commit.writer, commit.n) for commit in map(run.commit, staying)}
     commits = [commit for manifest in run.manifests for commit in manifest.commits]
     gone = {(commit.writer, commit.n): commit for commit in commits if (commit.writer, commit.n) not in counting}
-    files, left = _files(run, gone, now)
+    files, left = _files(run, gone)
     sizes = {record.path: record.bytes for commit in gone.values() for record in (commit.inputs, *commit.assets)}
     return Plan(
         place=run.source.place,
@@ -103,7 +99,7 @@ def without(name: str, data: bytes, going: Collection[int]) -> bytes:
     Raises:
         AssetSchemaError: it is no manifest.
     """
-    manifest = parse(name, data)
+    parse(name, data)
     *lines, unfinished = data.split(b"\n")
     marks, kept = [], []
     for raw in lines:
@@ -113,9 +109,6 @@ def without(name: str, data: bytes, going: Collection[int]) -> bytes:
         elif not (said["type"] in ("commit", "update") and said.get("n") in going):
             kept.append(raw + b"\n")
     mark: dict[str, Any] = {"type": "pruned", "commits": sorted({*going, *_pruned(marks)})}
-    newest = [one for one in (_newest(manifest), *(said.get("newest") for said in marks)) if isinstance(one, dict)]
-    if newest:
-        mark["newest"] = max(newest, key=lambda one: one.get("n", -1))
     return b"".join([*kept, line(mark)]) + unfinished
 
 
@@ -130,19 +123,19 @@ def _staying(steps: Sequence[int], keep_every: int | None, keep_last: int, keep:
     return tuple(sorted(chosen))
 
 
-def _files(run: SavedRun, gone: Mapping[tuple[str, int], Commit], now: float) -> tuple[tuple[str, ...], int]:
+def _files(run: SavedRun, gone: Mapping[tuple[str, int], Commit]) -> tuple[tuple[str, ...], int]:
     """The files that go, and how many of them an earlier prune left: nothing that a line names which stays, nothing of anybody else."""
     named = _named(run.manifests, gone)
     marks = {manifest.writer: _marks(run, manifest) for manifest in run.manifests}
     before = {(writer, n) for writer, said in marks.items() for n in _pruned(said)}
-    in_use = set(_inputs_in_use(run.manifests, marks.values(), now))
     going, left = [], 0
     for path in run.source.list():
         if path in named or not PATH.fullmatch(path):
             continue
         found = _COMMIT.fullmatch(path)
         whose = (found[1], int(found[2])) if found else None
-        if whose in gone or whose in before or (_INPUTS.fullmatch(path) and path not in in_use):
+        # Inputs stay: they are small, and a writer that runs, here or in a tracker, may be about to name them again.
+        if whose in gone or whose in before:
             going.append(path)
             left += whose in before
     return tuple(going), left
@@ -158,21 +151,6 @@ def _named(manifests: Iterable[Manifest], gone: Mapping[tuple[str, int], Commit]
             if (commit.writer, commit.n) not in gone:
                 found.update(record.path for record in (commit.inputs, *commit.assets))
     return found
-
-
-def _inputs_in_use(manifests: Iterable[Manifest], marks: Iterable[Marks], now: float) -> Iterator[str]:
-    """Inputs that a running writer may name again: it writes no file of inputs that is there already."""
-    newest = [_newest(manifest) for manifest in manifests] + [said.get("newest") for lines in marks for said in lines]
-    for said in newest:
-        if isinstance(said, Mapping) and isinstance(said.get("time"), (int, float)) and now - said["time"] < ENDED:
-            yield str(said.get("inputs"))
-
-
-def _newest(manifest: Manifest) -> Mapping[str, Any] | None:
-    if not manifest.commits:
-        return None
-    commit = max(manifest.commits, key=lambda one: one.n)
-    return {"n": commit.n, "time": commit.time, "inputs": commit.inputs.path}
 
 
 def _marks(run: SavedRun, manifest: Manifest) -> Marks:

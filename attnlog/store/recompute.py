@@ -1,4 +1,7 @@
-"""Whole rows of weights out of stored queries and keys, compared with what was stored of the weights."""
+"""Whole rows of weights out of stored queries and keys: of heads of which q·k gives the weights.
+
+Either that was found so when they were recorded, from the vectors as the model had them, or the rows agree with the stored weights.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,11 @@ def recompute(vectors: Layer, weights: Layer, head: int, rows: Sequence[int], wh
     found = rows_of(vectors.vectors, vectors.groups, position, numbers, seen)
     if vectors.explained is not None and vectors.explained[position] <= EXPLAINED:
         return found
+    if not known.any():
+        raise NotRecordedError(
+            f"rows of head {head} of {where} cannot be recomputed: no weights of it were stored to compare with, "
+            "and q·k alone does not give them"
+        )
     off = float(np.abs(found - stored)[known].max(initial=0))
     if off > TOLERANCE:
         raise NotRecordedError(

@@ -181,6 +181,8 @@ class FsspecSource:
         try:
             self.files.invalidate_cache()
             found = self.files.find(self.root, maxdepth=None if deep else 1)
+            if not found:
+                self.files.info(self.root)  # some file systems find nothing where they reach nobody
         except FileNotFoundError as error:
             raise RunNotFoundError(f"there is no run at {self.place}: no such folder") from error
         except Exception as error:

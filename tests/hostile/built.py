@@ -80,7 +80,7 @@ def edited(table: pa.Table, name: str, change: Callable[[Any], Any]) -> pa.Table
 
 def _schemas() -> Iterator[Made]:
     attention, index = opened("pair", "attention"), opened("decoder", "index")
-    schema, version = ("AssetSchemaError",), ("AssetVersionError",)
+    schema, version, count = ("AssetSchemaError",), ("AssetVersionError",), attention.num_rows
     for value, names in (("2", version), ("10", version), (None, schema), ("one", schema), ("-1", schema), ("1.5", schema), ("", schema)):
         yield f"format version {value}", "attention", file(said(attention, format=value)), names, None
     for value in ("index", "", None, "Attention"):
@@ -97,6 +97,21 @@ def _schemas() -> Iterator[Made]:
             None,
         )
     yield "an unknown column", "attention", file(attention.append_column("later", pa.array([1] * attention.num_rows))), ("ok",), None
+    plain = put(attention, "weights", attention.column("weights").combine_chunks().cast(pa.list_(pa.float16())))
+    yield "lists whose items are not said to be never null", "attention", file(plain), ("ok",), None
+    endless = pa.ListArray.from_arrays(pa.array([0] * count + [1 << 30], pa.int32()), pa.nulls(1 << 30))
+    yield (
+        "2³⁰ nothings in an unknown column",
+        "attention",
+        file(attention.append_column("later", endless)),
+        ("AssetTooLarge", "AssetSchemaError", "ok"),
+        None,
+    )
+    for unit, zone in (("ns", "Mars/Base"), ("s", None)):
+        moments = pa.array([1 << 60] * count, pa.int64()).cast(pa.timestamp(unit, tz=zone))
+        yield f"an unknown column of moments ({unit}, {zone})", "attention", file(attention.append_column("later", moments)), ("ok",), None
+    twice = attention.append_column("later", pa.array([1] * count)).append_column("later", pa.array([2] * count))
+    yield "two unknown columns of one name", "attention", file(twice), ("ok",), None
     yield "columns in another order", "attention", file(attention.select(attention.schema.names[::-1])), ("ok",), None
     for name, kind in (
         ("head", pa.int64()),

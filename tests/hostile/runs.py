@@ -206,6 +206,15 @@ def _indexes() -> Iterator[Make]:
             return table
 
         yield f"{place} of the other layer", index(other_layer), schema
+
+    # Of heads that lie nowhere only the inputs can say how many tokens there are.
+    def nowhere(table: pa.Table) -> pa.Table:
+        for place in ("attention", "vectors"):
+            for part in ("path", "offset", "length", "sha256"):
+                table = put(table, f"{place}_{part}", [None] * table.num_rows)
+        return put(table, "keys", [200] * table.num_rows)
+
+    yield "more keys than tokens", index(nowhere), schema
     yield "more queries", column("queries", lambda v: [14] * len(v)), schema
     yield "2³²−1 keys", column("keys", lambda v: [0xFFFFFFFF] * len(v)), schema
     yield "other heads", column("head", lambda v: [h + 1 for h in v]), schema

@@ -80,7 +80,7 @@ def test_over_many_runs_the_heads_that_changed_most_are_found(said: dict[str, An
 
 
 def test_the_roll_up_answers_when_a_head_was_learned(said: dict[str, Any]) -> None:
-    assert (1, 2, 400) in said["learned"]
+    assert ("a", "self", 1, 2, 400) in said["learned"]
 
 
 def test_weights_come_out_as_they_went_in(said: dict[str, Any]) -> None:

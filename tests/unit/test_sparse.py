@@ -203,3 +203,30 @@ def test_a_model_that_gives_no_numbers_is_said_not_drawn():
     assert capture.layers[1].weights is None
     assert capture.layers[1].vectors is None
     assert any("not numbers" in str(m) and m.what == "attention" for m in capture.missing)
+
+
+def test_rows_are_not_recomputed_where_nothing_says_that_q_and_k_give_them(tmp_path):
+    model = build("t5")
+    with torch.no_grad():
+        model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.normal_(std=4)
+    ids = torch.randint(4, 60, (1, 30), generator=torch.Generator().manual_seed(1))
+    capture = attnlog.capture(model, {"input_ids": ids, "decoder_input_ids": ids[:, :5]}, record=("vectors",))
+    with attnlog.Run(tmp_path / "run") as run:
+        run.log(capture, step=0)
+    with pytest.raises(NotRecordedError, match="no weights of it were stored to compare with"):
+        attnlog.open(tmp_path / "run").recompute(0, 0, "encoder", 0, 1, [3])
+
+
+def test_a_trainings_autocast_does_not_round_what_is_recorded():
+    model = build("llama")
+    given = {"input_ids": torch.randint(4, 60, (1, 80), generator=torch.Generator().manual_seed(1))}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        capture = attnlog.capture(model, given)
+    from attnlog.explain import softmax_of
+    from attnlog.metrics import head_metrics
+
+    for layer in capture.layers:
+        weights = capture.weights("self", layer.layer)
+        np.testing.assert_allclose(weights, softmax_of(layer.vectors, layer.groups), atol=1e-5)
+        again = head_metrics(weights, capture.inputs[0].axes["self"], capture.inputs[0].axes["self"], aligned=True)
+        np.testing.assert_allclose(layer.metrics["distance"], again["distance"], rtol=1e-4)

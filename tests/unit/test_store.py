@@ -296,3 +296,14 @@ def test_a_run_that_recorded_nothing_says_so_instead_of_where_to_look(tmp_path, 
     caplog.set_level("INFO", logger="attnlog")
     attnlog.Run(tmp_path / "run").close()
     assert [record.message for record in caplog.records] == [f"nothing was recorded in {tmp_path / 'run'}"]
+
+
+def test_a_step_that_no_reader_could_read_is_refused(tmp_path):
+    with attnlog.Run(tmp_path / "run") as run, pytest.raises(ArgumentError, match="below 2"):
+        run.log(capture(), step=1 << 53)
+
+
+def test_a_tracker_that_is_not_known_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(ArgumentError, match="wandbb"):
+        attnlog.Run(tmp_path / "run", tracker="wandbb")
+    assert not (tmp_path / "run").exists()

@@ -1,4 +1,5 @@
 // What one step holds, found from its index and inputs: kinds, layers, heads, tokens; views ask it instead of scanning tables.
+import { AssetSchemaError } from "../decode/errors";
 import type { PlaceName } from "../decode/indexes";
 import type { Place } from "../decode/place";
 import {
@@ -40,9 +41,29 @@ export const queryAxis = (kind: string): string => (kind === "cross" ? "decoder"
 export const keyAxis = (kind: string): string => (kind === "cross" ? "encoder" : kind);
 
 export function makeScene(commit: Commit, inputs: InputRecord[], index: IndexTable): Scene {
+  checkTokens(commit, inputs, index);
   const present = new Set(index.input);
   const numbers = inputs.map((one) => one.input).filter((number) => present.has(number));
   return { commit, inputs, index, numbers: numbers.length ? numbers : [...present] };
+}
+
+/** An index that counts other tokens than its inputs have would have views name tokens that are not there. */
+function checkTokens(commit: Commit, inputs: InputRecord[], index: IndexTable): void {
+  const counts = new Map<string, number>();
+  for (const { input, axes } of inputs)
+    for (const { axis, tokens } of axes) counts.set(`${input} ${axis}`, tokens.length);
+  for (let row = 0; row < index.length; row++) {
+    const kind = index.kinds[index.kind[row]!]!;
+    const queries = counts.get(`${index.input[row]} ${queryAxis(kind)}`);
+    const keys = counts.get(`${index.input[row]} ${keyAxis(kind)}`);
+    if (index.queries[row] !== queries || index.keys[row] !== keys) {
+      const said = `${index.queries[row]} × ${index.keys[row]}, where its inputs have ${queries ?? "no"} × ${keys ?? "no"} tokens`;
+      throw new AssetSchemaError(
+        `The index of step ${commit.step} says of ${kind} layer ${index.layer[row]} of input ${index.input[row]} ${said}`,
+        "Copy the run again from where it was written.",
+      );
+    }
+  }
 }
 
 const ORDER = ["self", "encoder", "decoder", "cross"];

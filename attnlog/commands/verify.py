@@ -37,7 +37,9 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
     def damage(self, path: str, error: Exception) -> None:
-        """Note something that is not as it was written."""
+        """Note something that is not as it was written, once: inputs that are gone are missed by every step."""
+        if any(one["message"] == str(error) for one in self.damaged):
+            return
         self.damaged.append({"path": path, "error": type(error).__name__, "message": str(error)})
 
 

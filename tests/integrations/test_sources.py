@@ -367,7 +367,7 @@ def test_a_plain_web_server_that_knows_no_parts(folder: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         saved = same(f"http://127.0.0.1:{server.server_port}/run", folder)
-        planned = plan(saved, now=0.0, keep_last=1)
+        planned = plan(saved, keep_last=1)
         with pytest.raises(RunError, match="cannot be changed"):
             carry_out(saved, planned)
     finally:

@@ -218,7 +218,19 @@ def test_verify_counts_what_it_read(folder):
         "bytes": sum(file.stat().st_size for file in folder.rglob("*.arrow")),
         "damaged": [],
         "orphans": [],
+        "notes": [],
     }
+
+
+@pytest.mark.parametrize(("cut", "said"), [(-5, "ends in an unfinished line"), (-(10**9), "is empty")])
+def test_verify_notes_a_manifest_that_was_cut_off(folder, cut, said):
+    manifest = next(folder.glob("manifest-*"))
+    data = manifest.read_bytes()
+    manifest.write_bytes(data[: max(0, len(data) + cut)])
+    [note] = read("verify", folder)["notes"]
+    assert said in note
+    out, _ = run("verify", folder)
+    assert f"note: {manifest.name} {said}" in out
 
 
 def test_verify_reads_a_url(memory):

@@ -207,7 +207,7 @@ def test_a_file_system_without_locks_is_noted(monkeypatch):
 
 
 def test_a_run_elsewhere_is_opened_to_see():
-    assert "there is no manifest" in findings("memory://nothing", status=1)["run"]["detail"]
+    assert "there is no run at memory://nothing" in findings("memory://nothing", status=1)["run"]["detail"]
     assert "no run can be read from 'nobody'" in findings("nobody:run", status=1)["run"]["detail"]
 
 

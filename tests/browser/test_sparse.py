@@ -72,6 +72,8 @@ def test_pointing_at_a_query_shows_its_kept_keys_and_no_others(page: Page, show:
     show(page, embedded("long"), "#heads=1")
     ready(page, head="100/0/self/0")
     page.evaluate("document.querySelector('.head-scroll').scrollTop = 5000")
+    # Rows are made anew in the frame after a scroll.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))")
     row = page.locator(".tokens-left .tok").nth(15)
     query = int(row.get_attribute("data-position") or 0)
     row.hover()

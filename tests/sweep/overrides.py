@@ -4,7 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
-CONFIGS: dict[str, dict[str, Any]] = {}
+# Three sections of positions (time, height, width) share half a head's width.
+_SECTIONS = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
+_STATE = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16, "mamba_chunk_size": 8}
+_SECTIONED = (
+    "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen2_5_omni_talker", "glm4v_text", "glm4v_moe_text", "glm_image_text",
+    "glm_ocr_text", "paddleocr_vl_text", "cosmos3_edge_text",
+)  # fmt: skip
+_TIMES = {"prediction_length": 5, "context_length": 8, "lags_sequence": [1, 2], "input_size": 1}
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    **{name: {"rope_parameters": _SECTIONS} for name in _SECTIONED},
+    "autoformer": {**_TIMES, "label_length": 3, "moving_average": 3},
+    "bamba": {**_STATE, "attn_layer_indices": [1]},
+    "bit": {"hidden_sizes": [32, 32, 32, 32], "num_groups": 4, "embedding_size": 32},
+    "bros": {"dim_bbox_sinusoid_emb_2d": 32, "dim_bbox_sinusoid_emb_1d": 4, "dim_bbox_projection": 8},
+    "bridgetower_vision_model": {"hidden_size": 64},
+    "clvp_encoder": {"use_rotary_embedding": True, "projection_dim": 32},
+    "codegen": {"rotary_dim": 4},
+    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"]},
+    "deepseek_v2": {"n_group": 1, "topk_group": 1, "topk_method": "greedy"},
+    "efficientloftr": {"stage_num_blocks": [1, 1, 1, 1]},
+    "esm": {"vocab_size": 64, "mask_token_id": 6, "pad_token_id": 0},
+    "gemma4_text": {"global_head_dim": 8},
+    "gemma4_unified_text": {"global_head_dim": 8},
+    "diffusion_gemma_text": {"global_head_dim": 8},
+    "embedding_gemma2_text": {"global_head_dim": 8},
+    "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]], "window_size": 4},
+    "gptj": {"rotary_dim": 4},
+    "granitemoehybrid": {**_STATE, "layer_types": ["mamba", "attention"]},
+    "glm5_next_text": {"num_key_value_heads": 4},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
+    "hunyuan_vl_text": {"head_dim": 8},
+    "informer": _TIMES,
+    "lw_detr_vit": {"image_size": 64, "pretrain_image_size": 64, "num_windows": 4, "window_block_indices": [0], "num_hidden_layers": 2, "patch_size": 8},
+    "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 2, "chunk_size": 8},
+    "mimi": {"upsample_groups": 32},
+    "mimi_encoder": {"upsample_groups": 32},
+    "mimi_decoder": {"upsample_groups": 32},
+    "pocket_tts_audio_tokenizer": {"upsample_groups": 32},
+    "pocket_tts_audio_tokenizer_decoder": {"upsample_groups": 32},
+    "pocket_tts_audio_tokenizer_encoder": {"upsample_groups": 32},
+    "ministral": {"head_dim": 8},
+    "moonshine_streaming": {"num_key_value_heads": 4},
+    "nemotron": {"head_dim": 8},
+    "reformer": {"hidden_size": 32, "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [4, 16], "max_position_embeddings": 64,
+                 "attn_layers": ["local", "lsh", "local"], "num_buckets": 2, "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4},
+    "seamless_m4t": {"vocab_size": 128},
+    "step3p5": {"sliding_window": 4},
+    "t5gemma2_text": {},
+    "time_series_transformer": _TIMES,
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"num_hidden_layers": 2, "layers_block_type": ["linear_attention", "hybrid"]},
+    "zamba2": {"num_hidden_layers": 2, "layers_block_type": ["linear_attention", "hybrid"]},
+    "xlstm": {},
+}
 
 INPUTS: dict[str, Any] = {}  # type → function of the model that returns its inputs
 MODELS: dict[str, Any] = {}  # name → function that builds the model, where a type alone does not say it

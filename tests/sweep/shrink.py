@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, ResNetConfig
 
 from tests.sweep.overrides import CONFIGS
 
@@ -39,13 +39,13 @@ RULES: tuple[Rule, ...] = (
     (r"dense_layers|dense_replace|num_kv_shared_layers", _to(1)),
     (r"shared_intermediate|intermediate|ffn|d_ff$|feed_?forward|mlp_dim|mlp_hidden|d_inner$|dim_ff$", _to(48)),
     (r"head_dim|d_kv$|dim_head|head_size|d_head|dim_per_head|kv_channels|head_channels", _to(WIDTH)),
-    (r"heads?$|num_attention_heads", _to(HEADS)),
+    (r"heads?$|num_attention_heads|heads_per", lambda v: v if v < 2 else 2 if v < 4 else HEADS),
     (r"layers$|n_layer$|^depth$|num_blocks|_depth$|num_self_attends_per_block|num_residual_blocks", _to(2)),
     (r"lora_rank", _to(16)),
     (r"image_size|img_size|crop_size|input_size$|spec_size", _to(32)),
     (r"patch_size", _to(8)),
     (r"sliding_window|attention_window", _to(4)),
-    (r"window_size", _to(4)),
+    (r"window_size", lambda v: min(v, 4) if v < 33 else 32),
     (r"window|chunk|block_size", _same),
     (r"num_queries|num_query|num_latents|num_proposals|num_detection|num_denoising|num_points$", _to(6)),
     (r"^d_model$|n_embd|width$|hidden|embed|dim$|dims$|channel|_size$|^size$|filters|features|units|out_dim|_d$|d_state|conv_dim", _to(HIDDEN)),
@@ -90,17 +90,28 @@ def _values(cls: type[PreTrainedConfig], given: PreTrainedConfig | None, asked: 
     fresh = _default(cls)
     source = given if given is not None else fresh
     values: dict[str, Any] = {}
+    known = {field.name for field in dataclasses.fields(cls)}
+    if given is not None and "out_indices" in known and (taken := _taken(given)):
+        values["out_indices"], depth = taken, max(depth, len(taken))
     for field in dataclasses.fields(cls):
         name = field.name
         if not field.init:
             continue
         stated = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        found = getattr(source, name, stated) if source is not None else stated
+        found = _get(source, name, stated)
         if isinstance(found, PreTrainedConfig):
-            values[name] = shrunk(type(found), found, asked.get(name) if isinstance(asked.get(name), dict) else None)
+            part = _with_torch(found)
+            values[name] = shrunk(type(part), part, asked.get(name) if isinstance(asked.get(name), dict) else None)
             continue
-        if given is not None and fresh is not None and found != getattr(fresh, name, None):
+        if name in ("out_indices", "out_features"):
+            continue
+        if given is not None and fresh is not None and found != _get(fresh, name, None):
             stated = found
+        if name == "head_dim" and stated is None and found is None and "num_attention_heads" in known:
+            stated = found = WIDTH
+        if name in ("num_key_value_heads", "num_kv_heads") and stated is not None and stated == _get(source, "num_attention_heads", None):
+            values[name] = min(stated, HEADS)
+            continue
         if stated is None or stated is dataclasses.MISSING:
             continue
         small = _small(name, stated, depth)
@@ -110,6 +121,28 @@ def _values(cls: type[PreTrainedConfig], given: PreTrainedConfig | None, asked: 
         if not isinstance(values.get(name), PreTrainedConfig):
             values[name] = value
     return values
+
+
+def _get(config: Any, name: str, otherwise: Any) -> Any:
+    try:
+        return getattr(config, name, otherwise)
+    except Exception:
+        return otherwise  # a field that differs between layers cannot be asked of the whole
+
+
+def _taken(given: PreTrainedConfig) -> list[int]:
+    """Return which stages a backbone hands on, as many as it did, where it has no more than a few of them."""
+    indices = list(_get(given, "out_indices", None) or [])
+    stages = len(_get(given, "stage_names", None) or []) - 1
+    return [] if not indices else indices if stages <= 5 else list(range(1, len(indices) + 1))
+
+
+def _with_torch(part: PreTrainedConfig) -> PreTrainedConfig:
+    """Replace a backbone of a package that is not installed by one of transformers' own with as many stages."""
+    if part.model_type not in ("timm_backbone", "timm_wrapper"):
+        return part
+    count = len(_get(part, "out_indices", None) or [4])
+    return ResNetConfig(out_indices=list(range(5 - count, 5)))
 
 
 def _small(name: str, value: Any, depth: int) -> Any:

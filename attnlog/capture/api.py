@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from attnlog.capture.functions import FunctionTap
 from attnlog.capture.inputs import Inputs, accepted_by, batches, prepare
 from attnlog.capture.interface import interface_tap
 from attnlog.capture.kinds import unwrapped
@@ -60,10 +62,7 @@ def capture(
         NoAttentionError: the model has no attention that can be seen.
     """
     model = unwrapped(model)
-    if not hasattr(model, "config"):
-        raise ModelError(
-            f"{type(model).__name__} is not a transformers model (it has no config): use attnlog.from_tensors for your own modules"
-        )
+    _check_model(model)
     records = (record,) if isinstance(record, str) else tuple(record)
     if not records or set(records) - set(RECORDS):
         raise ArgumentError(f"record is {records!r}; it takes any of {', '.join(RECORDS)}")
@@ -83,14 +82,14 @@ def capture(
     with preserved(model):
         for batch in batches(model, prepared, size=batch_size, pad=pad, device=device):
             recorder.begin(batch)
-            with interface_tap(recorder.see):
-                model(**batch.tensors, **_quiet(model))
+            with taps(recorder):
+                model(**batch.arguments, **_quiet(model))
             recorder.end()
     if not recorder.calls:
         raise NoAttentionError(_none_seen(model))
     recorder.check_layers()
     return Capture(
-        inputs=tuple(one.record for one in prepared),
+        inputs=recorder.inputs([one.record for one in prepared]),
         layers=recorder.layers(),
         missing=recorder.missing(),
         model=describe(model),
@@ -98,9 +97,26 @@ def capture(
     )
 
 
+@contextmanager
+def taps(recorder: Recorder) -> Iterator[None]:
+    """Let a recorder see every attention that this thread computes while inside."""
+    with interface_tap(recorder.see), FunctionTap(recorder.see, recorder.numbers.paths, lambda: recorder.rows):
+        yield
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, torch.nn.Module):
+        raise ModelError(f"the model is a {type(model).__name__}: give a torch.nn.Module")
+    # Weights that accelerate keeps elsewhere are on no device until their module runs.
+    hooked = hasattr(model, "hf_device_map") or any(hasattr(module, "_hf_hook") for module in model.modules())
+    meta = next((name for name, p in model.named_parameters() if p.device.type == "meta"), None)
+    if meta is not None and not hooked:
+        raise ModelError(f"{meta} is on the meta device, which holds no numbers: load the model's weights first (from_pretrained, to_empty)")
+
+
 def describe(model: torch.nn.Module) -> dict[str, object]:
     """Say which model this is, as a manifest keeps it."""
-    config: Any = model.config
+    config: Any = getattr(model, "config", None)
     return {
         "name": str(getattr(config, "_name_or_path", "") or type(model).__name__),
         "class": type(model).__name__,
@@ -112,7 +128,8 @@ def describe(model: torch.nn.Module) -> dict[str, object]:
 
 def _config(model: Any) -> dict[str, object]:
     simple = (str, int, float, bool, type(None))
-    return {k: v for k, v in sorted(model.config.to_dict().items()) if isinstance(v, simple)}
+    config = model.config.to_dict() if hasattr(getattr(model, "config", None), "to_dict") else {}
+    return {k: v for k, v in sorted(config.items()) if isinstance(v, simple)}
 
 
 def _quiet(model: torch.nn.Module) -> dict[str, object]:
@@ -135,8 +152,10 @@ _WIDTHS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_head
 
 def _check_layers(model: Any, wanted: Wanted) -> None:
     """Refuse before any work what the model's configuration rules out."""
-    given = model.config
-    parts = [given, getattr(given, "encoder", None), getattr(given, "decoder", None)]
+    given = getattr(model, "config", None)
+    if hasattr(given, "depths"):
+        return  # stages: how many layers that makes is known when they have run
+    parts = [given, *(getattr(given, name, None) for name in ("encoder", "decoder", "vision_config", "audio_config", "encoder_config"))]
     parts.append(given.get_text_config() if hasattr(given, "get_text_config") else None)
     for what, numbers, names in (("layers", wanted.layers, _DEPTHS), ("heads", wanted.heads, _WIDTHS)):
         known = [count for part in parts for name in names if isinstance(count := getattr(part, name, None), int)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,11 +23,13 @@ class Prepared:
 
     record: Input
     tensors: dict[str, torch.Tensor]  # each [tokens] or [tokens, …]
+    positions: Mapping[str, torch.Tensor] | None = None  # axis → where its tokens are in rows that keep their padding
+    shared: Mapping[str, Any] = field(default_factory=dict)  # what belongs to all rows of the given batch together
 
     @property
     def length(self) -> int:
         """Tokens of the longest axis."""
-        return max(len(axis.tokens) for axis in self.record.axes.values())
+        return max((len(axis.tokens) for axis in self.record.axes.values()), default=0)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class Batch:
     records: tuple[Input, ...]
     tensors: dict[str, torch.Tensor]
     positions: tuple[dict[str, torch.Tensor], ...]  # per row: axis → where its tokens are
+    widths: Mapping[str, int] = field(default_factory=dict)  # of text axes, padding included
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the model's forward is called with."""
+        return {**self.shared, **self.tensors}
 
 
 def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_tokens: int | None) -> list[Prepared]:
@@ -46,28 +55,58 @@ def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_token
     Raises:
         InputError: nothing was given, texts came without a tokenizer, or an input cannot be read; the message names it.
     """
-    encoder_decoder = bool(getattr(model.config, "is_encoder_decoder", False))
+    encoder_decoder = is_encoder_decoder(model)
     given: Any = inputs
+    if isinstance(given, torch.Tensor):
+        given = {next(iter(accepted_by(model))): given}
     if isinstance(given, Mapping) or hasattr(given, "keys"):  # a BatchEncoding is a mapping by its methods only
-        rows = _rows(model, dict(given), tokenizer, encoder_decoder)
+        from attnlog.capture.ready import ready_rows
+
+        rows = ready_rows(model, dict(given), tokenizer)
     else:
         rows = [_text(model, text, number, tokenizer, max_tokens, encoder_decoder) for number, text in enumerate(_texts(inputs))]
     limit = _limit(model)
-    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None  # type: ignore[operator]
-    known = getattr(embeddings, "num_embeddings", 1 << 62)
+    known = vocabulary(model)
     for number, row in enumerate(rows):
-        if limit is not None and row.length > limit:
+        if limit is not None and row.length > limit and "input_ids" in row.tensors:
             raise InputError(
                 f"input {number} has {row.length} tokens, the model takes at most {limit}: shorten it or pass max_tokens={limit}"
             )
         for name, ids in row.tensors.items():
             # On a GPU an id out of range kills the process, not only the call.
-            if name.endswith("input_ids") and (int(ids.min()) < 0 or int(ids.max()) >= known):
+            if name.endswith("input_ids") and ids.ndim == 1 and ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= known):
                 raise InputError(
                     f"{name} of input {number} hold {int(ids.min())} to {int(ids.max())}, the model knows 0 to {known - 1}: "
                     "is this the model's own tokenizer?"
                 )
     return rows
+
+
+def is_encoder_decoder(model: Any) -> bool:
+    """Say whether a model has an encoder whose output its decoder attends to."""
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+
+
+def vocabulary(model: Any) -> int:
+    """Return how many token ids a model knows; without a table of embeddings, any number."""
+    try:
+        embeddings = model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):  # models of images and sounds have none
+        embeddings = None
+    known = getattr(embeddings, "num_embeddings", None)
+    return known if isinstance(known, int) else 1 << 62
+
+
+def main_axis(model: Any) -> str:
+    """Name the axis of a model's main stack: ``self`` for tokens, else what it reads instead."""
+    accepted = accepted_by(model)
+    if "input_ids" in accepted:
+        return "self"
+    main = str(getattr(model, "main_input_name", "") or next(iter(accepted), ""))
+    for axis, words in (("vision", ("pixel", "image", "video")), ("audio", ("input_features", "input_values", "audio"))):
+        if any(word in main for word in words):
+            return axis
+    return "self"
 
 
 def _texts(inputs: Any) -> list[Text]:
@@ -185,81 +224,6 @@ def _segments(encoding: Any, fast: bool) -> tuple[int, ...] | None:
     return tuple(segments)
 
 
-def _rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bool) -> list[Prepared]:
-    """Split a ready-made batch into rows and crop their padding."""
-    tensors = {name: _tensor(name, value) for name, value in given.items() if value is not None}
-    if "labels" in tensors and encoder_decoder and "decoder_input_ids" not in tensors:
-        labels = tensors["labels"]
-        tensors["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
-        tensors["decoder_attention_mask"] = _shifted_mask(labels)
-    tensors.pop("labels", None)
-    ids = tensors.get("input_ids")
-    if ids is None:
-        raise InputError(
-            f"the inputs have {', '.join(map(repr, given))} but no 'input_ids': only text models can be given as ready-made inputs"
-        )
-    if ids.ndim == 1:
-        tensors = {name: tensor[None] for name, tensor in tensors.items()}
-        ids = tensors["input_ids"]
-    if ids.ndim != 2 or 0 in ids.shape:
-        raise InputError(f"input_ids has shape {tuple(ids.shape)}; expected [inputs, tokens] with at least one of each")
-    for name, tensor in tensors.items():
-        if tensor.ndim == 0 or len(tensor) != len(ids):
-            raise InputError(
-                f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(ids.shape)}: give a row for each input, or leave it out"
-            )
-    sides = {"encoder": "", "decoder": "decoder_"} if encoder_decoder else {"self": ""}
-    if encoder_decoder and "decoder_input_ids" not in tensors:
-        raise InputError("an encoder-decoder model needs decoder_input_ids or labels beside input_ids")
-    masks = {
-        axis: tensors.pop(f"{side}attention_mask", torch.ones_like(tensors[f"{side}input_ids"])).bool() for axis, side in sides.items()
-    }
-    prepared = []
-    for row in range(len(ids)):
-        axes, kept = {}, {}
-        for axis, side in sides.items():
-            mask = masks[axis][row]
-            if mask.shape != tensors[f"{side}input_ids"][row].shape or not bool(mask.any()):
-                raise InputError(f"row {row} of {side}attention_mask does not fit {side}input_ids, or masks every token")
-            seen = mask.nonzero().flatten()
-            if len(seen) != int(seen[-1] - seen[0]) + 1:
-                raise InputError(f"row {row} of {side}attention_mask masks tokens between others: only padding at the ends can be cropped")
-            width = len(mask)
-            for name, tensor in tensors.items():
-                mine = name.startswith("decoder_") == bool(side) if encoder_decoder else True
-                if mine:
-                    kept[name] = tensor[row][mask] if tensor.ndim > 1 and tensor.shape[1] == width else tensor[row]
-            axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
-        prepared.append(Prepared(Input(axes), kept))
-    return prepared
-
-
-def _tensor(name: str, value: Any) -> torch.Tensor:
-    try:
-        return torch.as_tensor(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"{name!r} of the inputs is no tensor ({error}): pad the batch and return tensors, as "
-            "tokenizer(…, padding=True, return_tensors='pt') does, or give the texts themselves"
-        ) from error
-
-
-def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:
-    mask = labels != -100
-    return torch.cat([torch.ones_like(mask[:, :1]), mask[:, :-1]], 1)
-
-
-def _id_axis(ids: list[int], types: torch.Tensor | None, tokenizer: Any) -> Axis:
-    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    tokens, special = [str(i) for i in ids], None
-    if tokenizer is not None:
-        tokens = [str(t) for t in tokenizer.convert_ids_to_tokens(ids)]
-        marks = tuple(i in set(tokenizer.all_special_ids) for i in ids)
-        special = marks if any(marks) else None
-    segments = None if types is None or not bool(types.any()) else tuple(int(t) for t in types)
-    return Axis(tokens=tuple(tokens), ids=tuple(ids), segments=segments, special=special)
-
-
 def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, pad: int | None, device: torch.device) -> list[Batch]:
     """Group inputs of like length, so that little is padded; without a pad token only those of the same length.
 
@@ -272,7 +236,9 @@ def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, 
         one = prepared[number]
         fits = 0 < len(last) < size and sorted(last[0].tensors) == sorted(one.tensors)
         same = fits and _shapes(last[0]) == _shapes(one)
-        if same or (fits and pad is not None and one.length <= 1.25 * last[0].length):
+        together = bool(last and one.shared and one.shared is last[0].shared)
+        padded = fits and pad is not None and one.positions is None and one.length <= 1.25 * last[0].length
+        if same or together or padded:
             groups[-1].append(number)
         else:
             groups.append([number])
@@ -282,7 +248,7 @@ def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, 
 
 def accepted_by(model: Any) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of the model's forward, of the model itself where an adapter wraps it."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter's own forward takes anything
     return inspect.signature(base.forward).parameters
 
 
@@ -291,6 +257,9 @@ def _shapes(one: Prepared) -> list[tuple[int, ...]]:
 
 
 def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[str, Any], pad: int, device: torch.device) -> Batch:
+    first = rows[0]
+    if first.positions is not None:
+        return _as_given(rows, numbers, device)
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
     tensors: dict[str, torch.Tensor] = {}
     for name in rows[0].tensors:
@@ -305,6 +274,17 @@ def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[s
         lengths = [len(row.record.axes[axis].tokens) for row in rows for axis in axes if axis in row.record.axes]
         if lengths and (f"{side}attention_mask" in accepted or anything):
             tensors[f"{side}attention_mask"] = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+    widths = {axis: max(len(row.record.axes[axis].tokens) for row in rows) for axis in first.record.axes}
     positions = tuple({axis: torch.arange(len(found.tokens), device=device) for axis, found in row.record.axes.items()} for row in rows)
     moved = {name: tensor.to(device) for name, tensor in tensors.items()}
-    return Batch(numbers, tuple(row.record for row in rows), moved, positions)
+    return Batch(numbers, tuple(row.record for row in rows), moved, positions, widths)
+
+
+def _as_given(rows: list[Prepared], numbers: tuple[int, ...], device: torch.device) -> Batch:
+    """Put rows together again as they were given, with the padding that they have."""
+    tensors = {name: torch.stack([row.tensors[name] for row in rows]).to(device) for name in rows[0].tensors}
+    positions = tuple({axis: where.to(device) for axis, where in (row.positions or {}).items()} for row in rows)
+    sides = {"self": "input_ids", "encoder": "input_ids", "decoder": "decoder_input_ids"}
+    widths = {axis: tensors[sides[axis]].shape[1] for axis in rows[0].record.axes if axis in sides}
+    shared = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in rows[0].shared.items()}
+    return Batch(numbers, tuple(row.record for row in rows), tensors, positions, widths, shared)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from attnlog.capture.interface import Call
+from attnlog.capture.call import Call
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Sights:
 
     def of(self, call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Sight:
         """Return the sight of batch row `row`, whose tokens are at positions `queries` and `keys`."""
+        if call.mask is None and call.weights is not None and call.tap != "interface":
+            return _seen_in(call.weights[row][:, queries][:, :, keys])
         rule = (call.causal, call.window) if call.mask is None or call.mask.ndim == 2 else None
         key = (id(call.mask), rule, row, len(queries), len(keys))
         if key not in self._read:
@@ -63,6 +65,16 @@ def _read(call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Si
         plain = not bool(((additive != 0) & ~hidden).any())
     causal, window = _rule((additive > -torch.inf)[0] if _alike(additive) else None, square=len(queries) == len(keys))
     return Sight(None if plain and causal is False and window is None else additive, causal, window, plain)
+
+
+def _seen_in(weights: torch.Tensor) -> Sight:
+    """Read the rule off weights whose mask nobody saw: a key that no head gives weight to counts as hidden."""
+    seen = (weights > 0).any(0)
+    causal, window = _rule(seen, square=seen.shape[0] == seen.shape[1])
+    if causal is None:
+        return Sight(None, None, None, False)
+    plain_sight = not causal and window is None
+    return Sight(None if plain_sight else _hidden(~seen)[None], causal, window, False)
 
 
 def _hidden(where: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attnlog.capture.interface import Call
+from attnlog.capture.call import Call
 from attnlog.capture.masks import Sight
 from attnlog.capture.sparse import Keeper
 from attnlog.metrics import MetricMeans
@@ -42,8 +42,8 @@ class Found:
     codes: Array | None  # [heads, queries, keys]
     sparse: Sparse | None  # instead of them, for long inputs
     metrics: dict[str, FloatArray]
-    explained: FloatArray  # [heads]
-    check: float
+    explained: FloatArray | None  # [heads]; None without queries and keys
+    check: float | None  # None: the module's own output could not be seen
     held: bool  # the check lies within rounding
     finite: bool  # what the model's own function gave are numbers
 
@@ -76,13 +76,15 @@ def compute(
         identity: weights that the model's own function gave for identity values, ``[heads, queries, keys]``, instead of the formula.
         keep: False computes metrics only.
     """
-    device = call.query.device
-    size = call.query.shape[1] // call.key.shape[1]
-    groups = torch.div(heads, size, rounding_mode="floor")
-    q = call.query[row.number][heads][:, row.queries].float()
-    k = call.key[row.number][groups][:, row.keys].float()
-    v = call.value[row.number][groups][:, row.keys].float()
-    out = call.output[row.number][row.queries][:, heads].transpose(0, 1).float()
+    device = call.device
+    groups = torch.div(heads, call.group_size, rounding_mode="floor")
+    q = k = v = out = None
+    if call.query is not None and call.key is not None:
+        q = call.query[row.number][heads][:, row.queries].float()
+        k = call.key[row.number][groups][:, row.keys].float().transpose(1, 2)
+    if call.value is not None and call.output is not None:
+        v = call.value[row.number][groups][:, row.keys].float()
+        out = call.output[row.number][row.queries][:, heads].transpose(0, 1).float()
     given = identity if identity is not None else call.weights
     plain = given is None and row.sight.plain and call.softcap is None and call.bias is None
     means = MetricMeans(
@@ -101,35 +103,48 @@ def compute(
     checks = torch.zeros(len(heads), device=device)
     for start in range(0, len(row.queries), BLOCK):
         rows = slice(start, min(start + BLOCK, len(row.queries)))
-        scores = torch.matmul(q[:, rows], k.transpose(1, 2)).mul_(call.scale)
+        scores = None if q is None or k is None else torch.matmul(q[:, rows], k).mul_(call.scale)
         if given is not None:
             taken = given if identity is not None else given[row.number]
             weights = taken[heads][:, row.queries[rows]][:, :, row.keys].float()
             finite &= weights.isfinite().all()
         else:
+            assert scores is not None
             weights = _formula(scores, call, row, heads, rows)
-        if not plain:
+        if scores is not None and not plain:
             alone = _explained(scores, call, row, heads, rows, weights)
             explained = torch.maximum(explained, (alone - weights).abs().amax((1, 2)))
-        ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
-        difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
-        checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
+        if v is not None and out is not None:
+            ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
+            difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
+            checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
         means.add(weights, start)
         if keeper is not None:
             keeper.add(weights, start)
         elif keep:
             codes.append(quantised(weights, precision))
-    # Each head against its own values: one whose values are small must not hide behind the others.
-    allowed = TOLERANCE.get(call.output.dtype, 1e-3) * v.abs().amax((1, 2)).clamp(min=1e-6)
+    found = None if v is None else max(float(checks.max()), float(call.keywords.get("difference", 0.0)))
     return Found(
         codes=torch.cat(codes, 1).cpu().numpy() if codes else None,
         sparse=keeper.done() if keeper is not None else None,
         metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()},
-        explained=explained.cpu().numpy(),
-        check=float(checks.max()),
-        held=bool((checks <= allowed).all()),
+        explained=None if q is None else explained.cpu().numpy(),
+        check=found,
+        held=v is None or (bool((checks <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))),
         finite=bool(finite),
     )
+
+
+def _allowed(call: Call, v: torch.Tensor) -> torch.Tensor:
+    """Say what difference rounding explains: each head by its own values, lest one of small values hide behind the others."""
+    assert call.output is not None
+    return TOLERANCE.get(call.output.dtype, 1e-3) * v.abs().amax((1, 2)).clamp(min=1e-6)
+
+
+def _near(call: Call) -> bool:
+    """Say whether the difference that the tap itself found is one of rounding."""
+    assert call.output is not None
+    return float(call.keywords.get("difference", 0.0)) <= TOLERANCE.get(call.output.dtype, 1e-3) * max(1.0, float(call.output.abs().max()))
 
 
 def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: slice) -> torch.Tensor:
@@ -173,6 +188,10 @@ def by_identity(call: Call, row: int) -> torch.Tensor:
     Returns:
         float32 ``[heads, queries, keys]``.
     """
+    assert call.query is not None
+    assert call.key is not None
+    assert call.value is not None
+    assert call.function is not None
     keys, width = call.value.shape[2], call.value.shape[3]
     one = slice(row, row + 1)
     mask = call.mask if call.mask is None or call.mask.shape[0] == 1 else call.mask[one]

@@ -1,0 +1,211 @@
+"""The function tap: sees attention that models compute with torch's own functions, outside transformers' AttentionInterface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from attnlog.capture import interface, multihead
+from attnlog.capture.call import Call
+from attnlog.capture.layout import batch_of, laid_out, like
+from attnlog.capture.lineage import Lineage, Product, Scores, Weights, is_parameter, product_of, scaled
+from attnlog.capture.running import running
+
+_PRODUCTS = frozenset({"matmul", "bmm", "baddbmm", "einsum", "mm", "__matmul__"})
+_SOFTMAX = frozenset({"softmax", "_softmax"})
+_TIMES = {"mul": False, "mul_": False, "multiply": False, "div": True, "div_": True, "true_divide": True, "divide": True}
+#: What changes values or layout of scores or weights and leaves them what they are.
+_VALUES = frozenset(
+    "add add_ sub sub_ subtract rsub masked_fill masked_fill_ where tanh to float half bfloat16 double type type_as contiguous clone dropout "
+    "clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach".split()
+) | set(_TIMES)
+_LAYOUT = frozenset(
+    "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim".split()
+)
+
+Function = Callable[..., Any]
+
+
+class FunctionTap(TorchFunctionMode):
+    """Follows scores and weights through torch's functions while inside; reports an attention call where weights meet values.
+
+    Every function runs as it would without: only what comes of it is looked at.
+    """
+
+    def __init__(self, seen: Callable[[Call], None], paths: Mapping[int, str], rows: Callable[[], int]) -> None:
+        """Prepare.
+
+        Args:
+            seen: gets every attention call.
+            paths: where each module is in the model, by its id.
+            rows: says how many rows the batch at hand has.
+        """
+        super().__init__()
+        self._seen = seen
+        self._paths = paths
+        self._rows = rows
+        self._lineage = Lineage()
+        self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
+            **dict.fromkeys(_VALUES | _LAYOUT, self._through),
+            **dict.fromkeys(_PRODUCTS, self._product),
+            **dict.fromkeys(_SOFTMAX, self._softmax),
+            "scaled_dot_product_attention": self._attention,
+            "multi_head_attention_forward": self._multi_head,
+        }
+
+    def __enter__(self) -> Any:
+        """Begin to see."""
+        self._patch = multihead.tapped(self._seen)
+        self._patch.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *exc: Any) -> Any:
+        """Stop, and forget what was seen."""
+        try:
+            return super().__exit__(*exc)
+        finally:
+            self._patch.__exit__(*exc)
+            self._lineage.clear()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function of torch, and look at what it gave."""
+        result = func(*args, **kwargs) if kwargs else func(*args)
+        tap = self._taps.get(getattr(func, "__name__", ""))
+        if tap is not None and not interface.inside():
+            tap(func.__name__, func, args, kwargs or {}, result)
+        return result
+
+    def _through(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        tensors = args[0] if name == "cat" and args and isinstance(args[0], (list, tuple)) else args
+        found = self._lineage.first(tensors)
+        if found is None:
+            return
+        place, node = found
+        for out in result if isinstance(result, (tuple, list)) else (result,):
+            # What a broadcast made larger is no longer scores or weights: a weighted hidden state, say.
+            if isinstance(out, torch.Tensor) and (name in _LAYOUT or out.shape == tensors[place].shape):
+                if name in _TIMES and isinstance(node, Scores) and len(args) > 1:
+                    node = scaled(node, args[1 - place], out, inverse=_TIMES[name])
+                self._lineage.put(out, node)
+
+    def _softmax(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        node = self._lineage.of(args[0]) if args else self._lineage.of(kwargs.get("input"))
+        self._lineage.put(result, Weights(node if isinstance(node, Scores) else None))
+
+    def _product(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        if len(args) < 2 or not isinstance(result, torch.Tensor):
+            return
+        product = product_of(name, args)
+        if product is None:
+            return
+        sources = args[1:] if name in ("einsum", "baddbmm") else args
+        sources = sources[0] if len(sources) == 1 else sources
+        left, right = self._lineage.of(sources[0]), self._lineage.of(sources[1])
+        if isinstance(left, Weights):
+            self._met(left, product.left, product.right.transpose(-1, -2), product.result(result))
+        elif isinstance(right, Weights):
+            # values · weightsᵀ: the same product, transposed.
+            self._met(right, product.right, product.left.transpose(-1, -2), product.result(result).transpose(-1, -2))
+        elif not is_parameter(sources[0]) and not is_parameter(sources[1]):
+            scale = float(kwargs.get("alpha", 1.0)) if name == "baddbmm" else 1.0
+            self._lineage.put(result, Scores(product.left, product.right, scale=scale))
+
+    def _met(self, node: Weights, weights: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
+        """Report weights that were multiplied with values: ``[*lead, queries, keys] @ [*lead, keys, width]``."""
+        module = running(self._paths)
+        if module is None or weights.ndim < 2 or weights.shape[-1] != values.shape[-2] or is_parameter(values):
+            return
+        if not weights.is_floating_point() or bool((weights < 0).any() | (weights.sum(-1) > 1.01).any()):
+            return  # a softmax became something else on its way
+        rows = self._rows()
+        lead = batch_of(tuple(weights.shape[:-2]), rows, module)
+        if lead is None:
+            return
+        scores = node.scores
+        query = key = None
+        keywords: dict[str, Any] = {}
+        if scores is not None:
+            q = scores.query
+            for factor in scores.factors:
+                q = like(q, factor)
+            query, key = laid_out(q, lead), laid_out(scores.key, lead)
+            if query is None or key is None or (query.shape[2], key.shape[2]) != tuple(weights.shape[-2:]):
+                query = key = None
+            keywords["scaling"] = scores.scale
+        w, v, o = laid_out(weights, lead), laid_out(values, lead), laid_out(out, lead)
+        if w is None:
+            return
+        seen = v is not None and o is not None and o.shape[:3] == w.shape[:3]
+        self._seen(
+            Call(
+                module=module,
+                tap="function",
+                query=query,
+                key=key,
+                value=v if seen else None,
+                output=o.transpose(1, 2) if seen and o is not None else None,
+                weights=w,
+                keywords=keywords,
+            )
+        )
+
+    def _attention(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        module = running(self._paths)
+        query, key, value, mask = (given.get(name) for name in names[:4])
+        if module is None or not all(isinstance(t, torch.Tensor) and t.ndim >= 2 for t in (query, key, value)):
+            return
+        assert isinstance(query, torch.Tensor)
+        lead = batch_of(tuple(query.shape[:-2]), self._rows(), module)
+        parts = [laid_out(t, lead) for t in (query, key, value, result)] if lead is not None else [None]
+        if any(part is None for part in parts):
+            return
+        q, k, v, out = parts
+        assert out is not None
+        scale = given.get("scale")
+        self._seen(
+            Call(
+                module=module,
+                tap="function",
+                function=_sdpa,
+                query=q,
+                key=k,
+                value=v,
+                mask=_square(mask, query, lead),
+                keywords={"scaling": query.shape[-1] ** -0.5 if scale is None else scale, "is_causal": bool(given.get("is_causal"))},
+                output=out.transpose(1, 2),
+            )
+        )
+
+    def _multi_head(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        module = running(self._paths)
+        if module is not None:
+            call = multihead.call_of(module, func, args, kwargs, result[0])
+            if call is not None:
+                self._seen(call)
+
+
+def _square(mask: Any, query: torch.Tensor, lead: Any) -> Any:
+    """Give a mask batch and heads: two dimensions are queries × keys here, whereas those of kernels mean padding."""
+    if not isinstance(mask, torch.Tensor):
+        return mask
+    if mask.ndim == query.ndim and mask.shape[:-2] == query.shape[:-2]:
+        return laid_out(mask, lead)
+    while mask.ndim < 4:
+        mask = mask[None]
+    return mask
+
+
+def _sdpa(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, *, scaling: Any = None, is_causal: bool = False
+) -> tuple[torch.Tensor, None]:
+    """Torch's attention with the signature that functions of the interface have."""
+    grouped = {"enable_gqa": True} if key.shape[1] != query.shape[1] else {}
+    found = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=is_causal and mask is None, scale=scaling, **grouped
+    )
+    return found.transpose(1, 2), None

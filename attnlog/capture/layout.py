@@ -1,0 +1,77 @@
+"""Where batch and heads are in the leading dimensions of what a model computes; everything becomes ``[batch, heads, tokens, …]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from attnlog.capture.running import heads_of
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Leading dimensions of weights, and how they become batch and heads."""
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...]  # of the leading dimensions: those that make up the batch, then the heads
+    batch: int
+    heads: int
+
+
+def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module) -> Lead | None:
+    """Find batch and heads in leading dimensions, or None where they do not fit `rows` inputs."""
+    heads = heads_of(module)
+    if not shape:
+        return Lead((), (), 1, 1) if rows == 1 else None
+    if len(shape) == 1:
+        (both,) = shape
+        if heads and both % (heads * rows) == 0:
+            return Lead(shape, (0,), both // heads, heads)
+        return Lead(shape, (0,), both, 1) if both % rows == 0 else None
+    places = [place for place, size in enumerate(shape) if size == heads]
+    # Batch comes first nearly everywhere; where it cannot, the heads do.
+    place = 1 if 1 in places or not places else places[-1]
+    if place == 1 and shape[0] % rows and shape[1] % rows == 0:
+        place = 0
+    rest = [other for other in range(len(shape)) if other != place]
+    batch = 1
+    for other in rest:
+        batch *= shape[other]
+    return Lead(shape, (*rest, place), batch, shape[place]) if batch % rows == 0 else None
+
+
+def laid_out(tensor: torch.Tensor | None, lead: Lead | None) -> torch.Tensor | None:
+    """Lay a tensor ``[*lead, tokens, …]`` out as ``[batch, heads, tokens, …]``; None where its leading dimensions are others.
+
+    Heads may be fewer than the lead's: key groups.
+    """
+    if tensor is None or lead is None:
+        return None
+    count = len(lead.shape)
+    found = tuple(tensor.shape[:-2])
+    if len(found) == count and count and found != lead.shape:
+        groups = found[lead.order[-1]]
+        same = all(found[place] == lead.shape[place] for place in lead.order[:-1])
+        if not same or count < 2 or not groups or lead.heads % groups:
+            # Other dimensions with as many elements: the same rows under another view.
+            return tensor.reshape(lead.batch, lead.heads, *tensor.shape[-2:]) if _fits(tensor, lead) else None
+        return tensor.permute(*lead.order, count, count + 1).reshape(lead.batch, groups, *tensor.shape[-2:])
+    if found == lead.shape:
+        if count > 1:
+            tensor = tensor.permute(*lead.order, count, count + 1)
+        return tensor.reshape(lead.batch, lead.heads, *tensor.shape[-2:])
+    return tensor.reshape(lead.batch, lead.heads, *tensor.shape[-2:]) if _fits(tensor, lead) else None
+
+
+def _fits(tensor: torch.Tensor, lead: Lead) -> bool:
+    plain = lead.order == tuple(range(len(lead.shape)))
+    return plain and tensor.shape[:-2].numel() == lead.batch * lead.heads
+
+
+def like(query: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply query rows by a factor of each, ``[…, queries, 1]``."""
+    try:
+        return query * factor.reshape(*query.shape[:-1], 1)
+    except RuntimeError:  # the scores were viewed otherwise in between: the factor stays in the remainder
+        return query

@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from attnlog.beside import ReadingBeside
 from attnlog.errors import NotRecordedError
+from attnlog.outputs import Output, States
 
 if TYPE_CHECKING:
     from attnlog.sparse import SparseWeights
+    from attnlog.words import Word
 
 Array = NDArray[np.generic]
 FloatArray = NDArray[np.float32]
 
-#: kind → (query axis, key axis); any other kind (a tower) has one axis of its own name.
+#: kind → (query axis, key axis); a kind named ``a>b`` has the axes a and b, any other (a tower) one axis of its own name.
 AXES: Mapping[str, tuple[str, str]] = {"cross": ("decoder", "encoder")}
 PRECISIONS = ("u8", "f16", "f32")  # of weights, coarsest first
 VECTOR_PRECISIONS = ("f16", "i8", "f32")  # of queries, keys and values
+_BESIDE = ("value norms", "hidden states", "predictions", "loss per token", "saliency")  # what `Missing.what` says of other than attention
 
 
 def axes_of(kind: str) -> tuple[str, str]:
-    """Name the query axis and the key axis of a kind of attention."""
-    return AXES.get(kind, (kind, kind))
+    """Name the query axis and the key axis of a kind of attention: ``latents>vision`` looks from latents at vision."""
+    if kind in AXES:
+        return AXES[kind]
+    query, arrow, key = kind.partition(">")
+    return (query, key) if arrow and query and key else (kind, kind)
 
 
 def to_codes(weights: Array, precision: str) -> Array:
@@ -96,6 +103,7 @@ class Vectors:
     window: int | None = None
     sinks: FloatArray | None = None  # [heads]
     rotary: bool = False
+    norms: FloatArray | None = None  # [heads, keys]: ‖v·W_O‖ of each key, W_O the head's part of the output projection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,31 +158,71 @@ class Missing:
         return f"{where}: {self.what} not recorded, because {self.reason}"
 
 
-class Reading:
+class Reading(ReadingBeside):
     """What a capture and a saved step answer alike. Subclasses say where inputs and layers come from."""
 
-    inputs: Sequence[Input]
     missing: tuple[Missing, ...]
-    selected: int = 0  # the input meant where none is named
 
     def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
         """Return one layer of one input with its ``weights``, its ``vectors`` or only its ``index`` at hand."""
         raise NotImplementedError
 
-    def weights(self, kind: str, layer: int, input: int | None = None) -> FloatArray | SparseWeights:
+    def weights(self, kind: str, layer: int, input: int | None = None, *, words: bool = False) -> FloatArray | SparseWeights:
         """Attention weights, float32 ``[heads, queries, keys]``; of an input that was recorded sparse a `SparseWeights`, which says so.
 
+        Args:
+            kind: of attention, such as ``self``.
+            layer: of that kind.
+            input: number of the input.
+            words: between words instead of tokens, ``[heads, query words, key words]``: summed over the tokens of the key word, and the
+                mean over the tokens of the query word (Clark et al. 2019, "What Does BERT Look At?", section 4.1), so that rows still
+                sum to what they did.
+
         Raises:
-            NotRecordedError: this input, kind or layer was not recorded; the message says what was.
+            NotRecordedError: this input, kind or layer was not recorded (the message says what was), or `words` of a sparse one.
         """
         found = self.find(kind, layer, input)
         if found.sparse is not None:
             from attnlog.sparse import SparseWeights
 
-            return SparseWeights(found.heads, found.shape, found.sparse)
+            sparse = SparseWeights(found.heads, found.shape, found.sparse)
+            if words:
+                raise NotRecordedError(f"weights between words need every weight, and of {kind} layer {layer} there is {sparse!r}")
+            return sparse
         if found.weights is None:
             raise NotRecordedError(f"weights of {kind} layer {layer} were not recorded{self._because(kind, layer)}")
-        return to_weights(found.weights)
+        weights = to_weights(found.weights)
+        if not words:
+            return weights
+        from attnlog.words import between_words
+
+        query, key = (self.words(axis, input) for axis in axes_of(kind))
+        return between_words(weights, query, key)
+
+    def value_weighted(self, kind: str, layer: int, input: int | None = None) -> FloatArray:
+        """Weights times the norms of what they let through, αᵢⱼ·‖vⱼ·W_O‖, float32 ``[heads, queries, keys]``.
+
+        From Kobayashi et al. 2020, "Attention is Not Only a Weight: Analyzing Transformers with Vector Norms": a key with a great
+        weight and a small value changes little. Rows do not sum to 1.
+
+        Raises:
+            NotRecordedError: weights or values were not recorded, or weights of this input are sparse.
+        """
+        found = self.find(kind, layer, input, what="vectors").vectors
+        if found is None or found.norms is None:
+            raise NotRecordedError(
+                f"norms of values of {kind} layer {layer} were not recorded (record 'values'){self._because(kind, layer, 'value norms')}"
+            )
+        weights = self.weights(kind, layer, input)
+        if not isinstance(weights, np.ndarray):
+            raise NotRecordedError(f"weighting by values needs every weight, and of {kind} layer {layer} there is {weights!r}")
+        return np.asarray(weights * found.norms[:, None, :], dtype=np.float32)
+
+    def words(self, axis: str = "self", input: int | None = None) -> tuple[Word, ...]:
+        """Words of one axis, each with the range of its tokens: ``(text, start, end)``, ``end`` one past the last."""
+        from attnlog.words import words_of
+
+        return words_of(self.inputs[self._number(axis, input)].axes[axis])
 
     def vectors(self, role: str, kind: str, layer: int, input: int | None = None) -> FloatArray:
         """Queries (``"q"``), keys (``"k"``) or values (``"v"``), float32 ``[heads or key groups, tokens, width]``."""
@@ -194,8 +242,9 @@ class Reading:
         """Which tap gave the weights: ``interface``, ``identity``, ``model`` or ``tensors``."""
         return self.find(kind, layer, what="index").tap
 
-    def _because(self, kind: str, layer: int) -> str:
-        reasons = [m.reason for m in self.missing if m.kind == kind and m.layer in (layer, None)]
+    def _because(self, kind: str, layer: int | None, what: str | None = None) -> str:
+        about = [m for m in self.missing if m.kind == kind and m.layer in (layer, None)]
+        reasons = [m.reason for m in about if (m.what not in _BESIDE if what is None else m.what == what)]
         return f", because {reasons[0]}" if reasons else ""
 
 
@@ -208,6 +257,16 @@ class Capture(Reading):
     missing: tuple[Missing, ...] = ()
     model: Mapping[str, object] = field(default_factory=dict)  # name, class, type, attention, parameters
     config: Mapping[str, object] = field(default_factory=dict)
+    hidden_states: tuple[States, ...] = ()
+    outputs: tuple[Output, ...] = ()
+
+    def all_states(self) -> Sequence[States]:
+        """Hidden states of all inputs."""
+        return self.hidden_states
+
+    def all_outputs(self) -> Sequence[Output]:
+        """Predictions, losses and saliency of all inputs."""
+        return self.outputs
 
     def find(self, kind: str, layer: int, input: int | None = None, *, what: str = "weights") -> Layer:
         """Return one layer; see `Reading.find`."""

@@ -71,7 +71,8 @@ class Run:
             precision: of the stored weights: ``u8``, ``f16`` or ``f32``.
             vector_precision: of the stored queries, keys and values: ``f16``, ``i8`` (one scale per token) or ``f32``.
             dense_tokens: of inputs longer than this the top keys of each query row are stored, and the mass left out.
-            budget: bytes that the run may take, such as ``"1GB"``; beyond it only index and pictures are written, and the last step.
+            budget: bytes that the run may take, such as ``"1GB"``; beyond it only what is small is written (head
+                metrics, pictures, statistics, predictions, saliency), and the last step whole.
             name: shown for the run; default: the folder's name.
             report_to: for ``tracker="auto"``: what the Trainer reports to.
             model_info: what to say of the model, added to what captures say.
@@ -264,8 +265,9 @@ class Run:
             return
         self.boundary.warn(
             "stay within the budget",
-            f"attnlog reached the budget of {format_size(self._budget)}: from step {moment.step} on only index and pictures are written "
-            "(timeline and model view), and the last step whole. Raise budget=, or log fewer layers, inputs or steps.",
+            f"attnlog reached the budget of {format_size(self._budget)}: from step {moment.step} on only what is small is written "
+            "(head metrics, pictures, statistics, predictions, saliency), and the last step whole. Raise budget=, or log fewer layers, "
+            "inputs or steps.",
         )
         self._write(thin(assets), capture.missing, moment, complete=False)
         self._unwhole = assets, capture.missing, moment

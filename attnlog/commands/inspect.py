@@ -217,7 +217,7 @@ def _print_step(said: dict[str, Any]) -> None:
         ("metrics", metrics or "-"),
         ("checkpoint", safe(said["checkpoint"] or "-")),
         ("precision", safe(said["precision"])),
-        ("complete", "yes" if said["complete"] else "no: the budget was used up, and only index and pictures were written"),
+        ("complete", "yes" if said["complete"] else "no: the budget was used up, and only what is small was written"),
         ("written", f"{moment(said['time'])} UTC by {said['writer']}, commit {said['n']}"),
     ]
     _print_facts(facts)

@@ -171,6 +171,9 @@ def _commit(source: Source, commit: Commit, verdict: Verdict, advance: Any) -> N
         if data is not None and record.kind in PLACES:
             hand.path, hand.data = record.path, data
             _layers(step, record, layers, verdict)
+        elif data is not None and record.kind in ("states", "hidden", "outputs"):
+            hand.path, hand.data = record.path, data
+            _beside_attention(step, record, verdict)
         advance()
 
 
@@ -198,6 +201,26 @@ def _layers(step: SavedStep, record: AssetRecord, layers: Sequence[Sequence[Mapp
             except AttnlogError as error:
                 verdict.damage(record.path, error)
                 return  # one name for a file is enough
+
+
+def _beside_attention(step: SavedStep, record: AssetRecord, verdict: Verdict) -> None:
+    """Read hidden states, their statistics and the model's outputs as `SavedStep` does, each layer's states by its place."""
+    name = record.path.rsplit("/", 1)[-1]
+    known = {other.path.rsplit("/", 1)[-1] for other in step.commit.assets if other.kind == "hidden"}
+    try:
+        if record.kind == "outputs":
+            step.all_outputs()
+            return
+        for one, place in step.all_places():
+            if record.kind == "hidden" and place["hidden_path"] == name:
+                verdict.layers += 1
+                step.with_values(one)
+            elif place["hidden_path"] is not None and place["hidden_path"] not in known:
+                raise AssetSchemaError(f"the states of step {step.commit.step} name {place['hidden_path']!r}, which its manifest does not")
+    except TrackerError:
+        raise
+    except AttnlogError as error:
+        verdict.damage(record.path, error)
 
 
 def _print(verdict: Verdict) -> None:

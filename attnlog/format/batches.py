@@ -112,6 +112,7 @@ def vector_batch(layer: Layer, precision: str) -> dict[str, Any]:
         "window": on_q(vectors.window),
         "sink": sinks + [None] * (len(rows) - len(sinks)),
         "rotary": on_q(vectors.rotary),
+        "norms": [None] * len(rows) if vectors.norms is None else [*vectors.norms, *[None] * (len(rows) - len(vectors.norms))],
     }
 
 

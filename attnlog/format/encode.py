@@ -43,16 +43,20 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def encode(name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None) -> Asset:
+def encode(
+    name: str, kind: str, batches: Iterable[dict[str, Any]], *, precision: str | None = None, without: frozenset[str] = frozenset()
+) -> Asset:
     """Write one asset.
 
     Args:
         name: file name within the commit's folder.
         kind: kind of asset; says the columns.
         batches: for each record batch, column name → list of values or ready Arrow array.
-        precision: of the weights of `attention` and `sparse`, or of `vectors`.
+        precision: of the weights of `attention` and `sparse`, or of `vectors` or `hidden`.
+        without: columns that may be absent, and are.
     """
-    columns = schema(kind, precision)
+    whole = schema(kind, precision)
+    columns = pa.schema([column for column in whole if column.name not in without], metadata=whole.metadata)
     sink = pa.BufferOutputStream()
     # One thread: buffers are small, and the cores are the training's.
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=_LEVEL), use_threads=False)

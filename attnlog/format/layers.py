@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from attnlog.errors import AssetSchemaError
-from attnlog.format.check import lists
+from attnlog.format.columns import lists
 from attnlog.metrics import METRICS
 from attnlog.record import Axis, Input, Layer, Sparse, Vectors
 
@@ -98,7 +99,7 @@ def vectors_from(found: pa.Table, layer: Layer, name: str) -> Vectors:
     """Take the vectors of one layer out of its batch."""
     if any(set(found.column(column).to_pylist()) != {value} for column, value in _where(layer).items()):
         raise AssetSchemaError(f"{name} holds other vectors than those of {layer.kind} layer {layer.layer}")
-    columns = found.select([c for c in found.schema.names if c not in ("values", "scales")]).to_pylist()
+    columns = found.select([c for c in found.schema.names if c not in ("values", "scales", "norms")]).to_pylist()
     offsets, values = lists(found, "values")
     if values.dtype == np.int8:
         starts, scales = lists(found, "scales")
@@ -130,4 +131,17 @@ def vectors_from(found: pa.Table, layer: Layer, name: str) -> Vectors:
         window=first["window"],
         sinks=None if None in sinks else np.array(sinks, dtype=np.float32),
         rotary=bool(first["rotary"]),
+        norms=_norms_from(found, layer, name),
     )
+
+
+def _norms_from(found: pa.Table, layer: Layer, name: str) -> NDArray[np.float32] | None:
+    if "norms" not in found.schema.names:
+        return None
+    rows = found.column("norms").slice(0, len(layer.heads))  # queries come first, one row per head
+    if rows.null_count:
+        return None
+    starts, norms = lists(found.slice(0, len(layer.heads)), "norms")
+    if (np.diff(starts) != layer.shape[1]).any():
+        raise AssetSchemaError(f"{name}: norms of {layer.kind} layer {layer.layer} are not as many as it has keys")
+    return np.asarray(norms, dtype=np.float32).reshape(len(layer.heads), layer.shape[1])

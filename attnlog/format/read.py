@@ -9,6 +9,7 @@ from attnlog.format.bounds import walk
 from attnlog.format.check import check_shapes, check_table
 from attnlog.format.encode import sha256
 from attnlog.format.layers import inputs_from, layer_from_index, sparse_from, vectors_from, weights_from
+from attnlog.format.outputs import hidden_from, outputs_from, states_from
 from attnlog.format.roll_up import indexes_from, numbered
 from attnlog.format.schema import COLUMNS, END_OF_STREAM
 from attnlog.record import Input
@@ -18,11 +19,14 @@ __all__ = [
     "MAX_DECODED",
     "batch",
     "check_asset",
+    "hidden_from",
     "indexes_from",
     "layer_from_index",
     "numbered",
+    "outputs_from",
     "read_inputs",
     "sparse_from",
+    "states_from",
     "table",
     "vectors_from",
     "verify",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 
 from attnlog.metrics import METRICS
+from attnlog.outputs import STATISTICS
 from attnlog.sparse import MASS, TOP
 
 VERSION = 1
 PICTURE = 32  # pictures are at most this many cells wide and high
 CELLS = {"u8": pa.uint8(), "f16": pa.float16(), "f32": pa.float32()}  # items of weights
 ELEMENTS = {"f16": pa.float16(), "i8": pa.int8(), "f32": pa.float32()}  # items of vectors
+HIDDEN_PRECISIONS = ("f16", "f32")  # of hidden states
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
@@ -78,8 +80,12 @@ INDEX = [*METRIC_COLUMNS, *[column for name in PLACES for column in place(name)]
 
 INDEXES = [field("n", pa.uint32()), field("step", pa.uint64()), *METRIC_COLUMNS]
 
-#: Columns that came after the oldest golden files, by kind of asset: absent, they count as null.
-MAY_BE_ABSENT = {"index": {"left_out", *(column.name for column in place("sparse"))}, "indexes": {"left_out"}, "vectors": {"scales"}}
+#: Columns that came after the oldest golden files, or are written only where there is something in them: absent, they count as null.
+MAY_BE_ABSENT = {
+    "index": {"left_out", *(column.name for column in place("sparse"))},
+    "indexes": {"left_out"},
+    "vectors": {"scales", "norms"},
+}
 
 PICTURES = [*HEAD, field("rows", pa.uint16()), field("columns", pa.uint16()), field("picture", items(pa.uint8()))]
 
@@ -107,8 +113,32 @@ VECTORS = [
     field("window", pa.uint32(), null=True),
     field("sink", pa.float32(), null=True),
     field("rotary", pa.bool_(), null=True),
+    field("norms", items(pa.float32()), null=True),
 ]
 
+STATE = [field("input", pa.uint16()), field("axis", pa.utf8()), field("layer", pa.uint16()), field("tokens", pa.uint32())]
+
+STATES = [*STATE, field("width", pa.uint32()), *[field(name, items(pa.float32())) for name in STATISTICS], *place("hidden")]
+
+HIDDEN = [*STATE, field("width", pa.uint32()), field("values", items(pa.float16()))]
+
+OUTPUTS = [
+    field("input", pa.uint16()),
+    field("axis", pa.utf8()),
+    field("role", pa.utf8()),
+    field("name", pa.utf8()),
+    field("tokens", pa.uint32()),
+    field("values", items(pa.float32()), null=True),
+    field("rows", pa.uint32(), null=True),
+    field("top", pa.uint32(), null=True),
+    field("ids", items(pa.int32()), null=True),
+    field("labels", items(pa.utf8()), null=True),
+    field("probabilities", items(pa.float32()), null=True),
+    field("target", pa.utf8(), null=True),
+    field("position", pa.uint32(), null=True),
+    field("steps", pa.uint32(), null=True),
+    field("error", pa.float32(), null=True),
+]
 
 COLUMNS = {
     "inputs": INPUTS,
@@ -118,6 +148,9 @@ COLUMNS = {
     "attention": ATTENTION,
     "sparse": SPARSE,
     "vectors": VECTORS,
+    "states": STATES,
+    "hidden": HIDDEN,
+    "outputs": OUTPUTS,
 }
 
 
@@ -126,7 +159,8 @@ def schema(kind: str, precision: str | None = None) -> pa.Schema:
 
     Args:
         kind: of asset.
-        precision: of the weights of `attention` and `sparse` (``u8``, ``f16``, ``f32``) or of `vectors` (``f16``, ``i8``, ``f32``).
+        precision: of the weights of `attention` and `sparse` (``u8``, ``f16``, ``f32``), of `vectors` (``f16``, ``i8``, ``f32``) or of
+            `hidden` (``f16``, ``f32``).
     """
     columns = COLUMNS[kind]
     metadata = {"attnlog.format": str(VERSION), "attnlog.kind": kind}
@@ -135,7 +169,7 @@ def schema(kind: str, precision: str | None = None) -> pa.Schema:
         columns = [*columns, field("weights", items(CELLS[precision]))]
     if kind == "sparse":
         metadata |= {"attnlog.top": str(TOP), "attnlog.mass": str(MASS)}
-    if kind == "vectors":
+    if kind in ("vectors", "hidden"):
         precision = precision or "f16"
         columns = [field("values", items(ELEMENTS[precision])) if column.name == "values" else column for column in columns]
         columns += [field("scales", items(pa.float32()), null=True)] if precision == "i8" else []

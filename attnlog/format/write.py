@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from attnlog.errors import ArgumentError
 from attnlog.format.batches import Place, attention_batch, index_batch, picture_batch, schema_names, sparse_batch, vector_batch
+from attnlog.format.beside import write_beside
 from attnlog.format.encode import Asset, encode
 from attnlog.format.schema import CELLS, ELEMENTS, PLACES
+from attnlog.format.spread import spread
 from attnlog.record import PRECISIONS, Array, Capture, Input, Layer, Vectors, precision_of, to_codes, to_weights
 from attnlog.sparse import DENSE_TOKENS, sparse_of
 
-SPLIT = 64_000_000  # batches of one kind that decode to more bytes than this together are spread over several assets
 BATCH = 512_000_000  # no batch decodes to more: what would is stored sparse
 
 
@@ -64,37 +65,42 @@ def write_assets(capture: Capture, *, precision: str = "u8", vector_precision: s
     layers = sorted(capture.layers, key=lambda layer: (layer.input, layer.kind, layer.layer, layer.call))
     coded = [_code(layer, precision, dense_tokens) for layer in layers]
     places: dict[str, dict[int, Place]] = {place: {} for place in PLACES}
-    spread: list[Asset] = []
+    spread_out: list[Asset] = []
+    no_norms = frozenset() if any(x.vectors is not None and x.vectors.norms is not None for x in coded) else frozenset({"norms"})
     for kind, members, make, stored in (
         ("attention", [x for x in coded if x.weights is not None], attention_batch, precision),
         ("sparse", [x for x in coded if x.sparse is not None], sparse_batch, precision),
         ("vectors", [x for x in coded if x.vectors is not None], *_vector_maker(coded, vector_precision)),
     ):
-        for name, part in _spread(kind, members, stored):
-            asset = encode(name, kind, (make(layer) for layer in part), precision=stored)
-            spread.append(asset)
+        for name, part in spread(kind, members, [_decoded(kind, layer, stored) for layer in members]):
+            without = no_norms if kind == "vectors" else frozenset()
+            asset = encode(name, kind, (make(layer) for layer in part), precision=stored, without=without)
+            spread_out.append(asset)
             places[kind].update({id(m): (name, span) for m, span in zip(part, asset.batches, strict=True)})
     pictured = [layer for layer in coded if layer.codes is not None or layer.pictures is not None]
     small = [
         encode("index.arrow", "index", [index_batch(coded, places)] if coded else []),
         encode("pictures.arrow", "pictures", [picture_batch(pictured)] if pictured else []),
     ]
-    return Assets(_inputs(capture.inputs), (*small, *spread))
+    return Assets(_inputs(capture.inputs), (*small, *spread_out, *write_beside(capture)))
 
 
 def thin(assets: Assets) -> Assets:
-    """Leave out attention and vectors of a commit, and keep index and pictures: what a budget leaves of it."""
-    kept = [_placeless(asset) if asset.kind == "index" else asset for asset in assets.step if asset.kind not in PLACES]
-    return Assets(assets.inputs, tuple(kept))
+    """Leave out attention, vectors and hidden states of a commit: what a budget leaves of it.
+
+    Index, pictures, statistics of hidden states, predictions, losses and saliency are small, and stay.
+    """
+    without = {"index": PLACES, "states": ("hidden",)}
+    kept = [asset for asset in assets.step if asset.kind not in (*PLACES, "hidden")]
+    return Assets(assets.inputs, tuple(_placeless(asset, without[asset.kind]) if asset.kind in without else asset for asset in kept))
 
 
-def _placeless(index: Asset) -> Asset:
-    found = pa.ipc.open_file(pa.BufferReader(index.data)).read_all()
-    for place in PLACES:
-        for column in (name for name in found.schema.names if name.startswith(f"{place}_")):
-            at = found.schema.get_field_index(column)
-            found = found.set_column(at, found.schema.field(at), pa.nulls(found.num_rows, found.schema.field(at).type))
-    return encode(index.name, "index", [{c: found.column(c).combine_chunks() for c in found.schema.names}] if found.num_rows else [])
+def _placeless(asset: Asset, places: Sequence[str]) -> Asset:
+    file = pa.ipc.open_file(pa.BufferReader(asset.data))
+    columns = {name for name in file.schema.names for place in places if name.startswith(f"{place}_")}
+    batches = (file.get_batch(n) for n in range(file.num_record_batches))
+    said = ({c: pa.nulls(len(b), b.schema.field(c).type) if c in columns else b.column(c) for c in b.schema.names} for b in batches)
+    return encode(asset.name, asset.kind, said)
 
 
 def _code(layer: Layer, precision: str, dense_tokens: int) -> Layer:
@@ -112,25 +118,6 @@ def _code(layer: Layer, precision: str, dense_tokens: int) -> Layer:
 
 def _size(layer: Layer, precision: str) -> int:
     return int(layer.shape[0] * layer.shape[1] * len(layer.heads) * np.dtype(CELLS[precision].to_pandas_dtype()).itemsize)
-
-
-def _spread(kind: str, layers: Sequence[Layer], precision: str) -> Iterator[tuple[str, list[Layer]]]:
-    """Say which layers go into which asset: all into one, or where that would be large, cut by input and by size."""
-    sizes = [_decoded(kind, layer, precision) for layer in layers]
-    if sum(sizes) <= SPLIT:
-        if layers:
-            yield f"{kind}.arrow", list(layers)
-        return
-    parts: list[list[Layer]] = []
-    room = 0
-    for layer, size in zip(layers, sizes, strict=True):
-        if not parts or size > room or parts[-1][-1].input != layer.input:
-            parts.append([])
-            room = SPLIT
-        parts[-1].append(layer)
-        room -= size
-    for number, part in enumerate(parts):
-        yield f"{kind}-{number}.arrow", part
 
 
 def _decoded(kind: str, layer: Layer, precision: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from attnlog.errors import AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
 from attnlog.format import read
+from attnlog.outputs import Output, States
 from attnlog.record import FloatArray, Input, Layer, Missing, Reading, axes_of, nothing_there
 from attnlog.store.manifest import AssetRecord, Commit, Manifest, merge, parse
 from attnlog.store.source import FolderSource, Source, manifests_in, open_source
@@ -249,20 +250,65 @@ class SavedStep(Reading):
             return replace(found, vectors=read.vectors_from(batch, found, rows[0]["vectors_path"]))
         return found
 
-    def _because(self, kind: str, layer: int) -> str:
-        if not self.commit.complete:
-            return ", because the run had reached its budget: of this step only index and pictures were written"
-        return super()._because(kind, layer)
+    def all_states(self) -> Sequence[States]:
+        """Statistics of hidden states of all inputs, axes and layers."""
+        return [one for one, _ in self._states.values()]
+
+    def all_places(self) -> Sequence[tuple[States, Mapping[str, Any]]]:
+        """Statistics of hidden states as `all_states` gives them, each with its row of `states`, which names the place of its states."""
+        return list(self._states.values())
+
+    def with_values(self, found: States) -> States:
+        """Read the states themselves of one layer; only its own bytes are read and verified."""
+        one, place = self._states[found.input, found.axis, found.layer]
+        batch = self._batch(place, "hidden")
+        return one if batch is None else replace(one, values=read.hidden_from(batch, one, place["hidden_path"]))
+
+    def all_outputs(self) -> Sequence[Output]:
+        """Predictions, losses and saliency of all inputs."""
+        return self._outputs
+
+    @cached_property
+    def _states(self) -> dict[tuple[int, str, int], tuple[States, Mapping[str, Any]]]:
+        found = [(one, place) for table in self._tables("states") for one, place in read.states_from(table)]
+        self._fits("states", ((one.input, one.axis, one.tokens) for one, _ in found))
+        return {(one.input, one.axis, one.layer): (one, place) for one, place in found}
+
+    @cached_property
+    def _outputs(self) -> list[Output]:
+        found = [one for table in self._tables("outputs") for one in read.outputs_from(table)]
+        self._fits("outputs", ((one.input, one.axis, one.tokens) for one in found))
+        return found
+
+    def _tables(self, kind: str) -> Iterator[Any]:
+        for record in self.commit.assets:
+            if record.kind == kind:
+                yield read.table(self._whole(record), kind, record.path, decoded=record.decoded, rows=record.rows)
+
+    def _fits(self, kind: str, said: Iterable[tuple[int, str, int]]) -> None:
+        """Check that as many tokens are told of as the inputs have."""
+        for number, axis, tokens in said:
+            known = self.inputs[number].axes.get(axis) if number < len(self.inputs) else None
+            if known is None or len(known.tokens) != tokens:
+                there = "no such axis" if known is None else f"{len(known.tokens)}"
+                raise AssetSchemaError(
+                    f"the {kind} of step {self.commit.step} say of {axis} of input {number} {tokens} tokens, where its inputs have {there}"
+                )
+
+    def _because(self, kind: str, layer: int | None, what: str | None = None) -> str:
+        if not self.commit.complete and what in (None, "value norms", "hidden states"):
+            return ", because the run had reached its budget: of this step only what is small was written"
+        return super()._because(kind, layer, what)
 
     def _batch(self, row: Mapping[str, Any], kind: str) -> Any:
         if row.get(f"{kind}_path") is None:
             return None
         records = [a for a in self.commit.assets if a.kind == kind and a.path.rsplit("/", 1)[-1] == row[f"{kind}_path"]]
         if len(records) != 1:
-            raise AssetSchemaError(f"the index of step {self.commit.step} names {row[f'{kind}_path']!r}, which its manifest does not")
+            raise AssetSchemaError(f"step {self.commit.step} names {row[f'{kind}_path']!r} for {kind}, which its manifest does not")
         record = records[0]
         if None in (row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"]):
-            raise AssetSchemaError(f"the index of step {self.commit.step} does not say where in {record.path} a head lies")
+            raise AssetSchemaError(f"step {self.commit.step} does not say where in {record.path} a batch lies")
         schema = self._range(record, record.schema.offset, record.schema.length, record.schema.sha256)
         message = self._range(record, row[f"{kind}_offset"], row[f"{kind}_length"], row[f"{kind}_sha256"])
         return read.batch(schema, message, kind, record.path, decoded=record.decoded)

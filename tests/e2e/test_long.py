@@ -8,7 +8,8 @@ import torch
 import transformers
 
 import attnlog
-from attnlog.format.write import BATCH, SPLIT
+from attnlog.format.spread import SPLIT
+from attnlog.format.write import BATCH
 from attnlog.sparse import TOP, SparseWeights
 from tests.browser.test_embedded import inspect, ready, text
 

@@ -61,7 +61,7 @@ def test_every_column_is_on_the_page():
 def test_columns_that_may_be_absent_are_the_ones_the_page_names():
     late = {"left_out", *(column.name for column in place("sparse"))}
     found = {kind: set(names) for kind, names in MAY_BE_ABSENT.items()}
-    assert found == {"index": late, "indexes": {"left_out"}, "vectors": {"scales"}}
+    assert found == {"index": late, "indexes": {"left_out"}, "vectors": {"scales", "norms"}}
     assert "The column may be absent" in PAGE
     assert "the four columns of `sparse` may be absent together" in PAGE
     assert "only in `i8`" in PAGE

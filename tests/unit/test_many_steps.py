@@ -12,7 +12,8 @@ import pytest
 
 import attnlog
 from attnlog.errors import AssetDigestMismatch
-from attnlog.format.write import SPLIT, thin, write_assets
+from attnlog.format.spread import SPLIT
+from attnlog.format.write import thin, write_assets
 from attnlog.store.folder import Writer
 from attnlog.store.open import open_run
 
@@ -155,7 +156,7 @@ def test_the_bytes_of_a_run_stay_within_its_budget_but_for_the_last_step(tmp_pat
 
 
 def test_large_captures_are_spread_by_input_and_size_and_read_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnlog.format.write.SPLIT", 3000)
+    monkeypatch.setattr("attnlog.format.spread.SPLIT", 3000)
     capture = capture_of(tokens=30, heads=2, layers=3, inputs=2)  # 1 800 bytes a layer
     writer = Writer(tmp_path / "run")
     commit = writer.commit(write_assets(capture), step=0)

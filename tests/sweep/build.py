@@ -49,11 +49,18 @@ def model_of(name: str, **settings: Any) -> Any:
     else:
         config = shrunk(classes.config_class(name))
         if settings:
-            config = shrunk(classes.config_class(name))
-            config._attn_implementation = settings["attn_implementation"]
+            set_implementation(config, settings["attn_implementation"])
         model = classes.model_class(name)(config)
     livened(model)
     return model.eval()
+
+
+def set_implementation(config: Any, implementation: str) -> None:
+    """Ask for an attention implementation in a configuration and in all its parts, of which some do not ask their whole."""
+    config._attn_implementation = implementation
+    for part in vars(config).values():
+        if isinstance(part, transformers.PreTrainedConfig):
+            set_implementation(part, implementation)
 
 
 def livened(model: torch.nn.Module) -> None:
@@ -61,7 +68,10 @@ def livened(model: torch.nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.ndim > 1 and parameter.is_floating_point():
+            if not parameter.is_floating_point():
+                continue
+            # A few models leave what they load from a checkpoint as memory was.
+            if parameter.ndim > 1 or not bool((parameter.abs() < 100).all()):
                 parameter.normal_(std=0.15, generator=generator)
 
 

@@ -1,0 +1,190 @@
+"""Holds what a capture recorded against the reference: weights by module and call, q and k against the reference's own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.sweep.reference import Matrix, Reference
+
+EXACT = 1e-5
+ROUNDED = 1e-4  # of weights made again from q and k
+
+
+@dataclass
+class Found:
+    """How one sort of attention of one model came out."""
+
+    outcome: str = "exact"  # exact, wrong or missing
+    worst: float = 0.0
+    taps: tuple[str, ...] = ()
+    vectors: str = "exact"
+    said: str = ""
+    where: str = ""
+
+
+def compared(capture: Any, reference: Reference) -> dict[str, Found]:
+    """Compare everything recorded with everything the reference saw, sort by sort."""
+    recorded: dict[str, list[Any]] = defaultdict(list)
+    for layer in sorted(capture.layers, key=lambda one: (one.layer, one.call, one.input)):
+        recorded[layer.module].append(layer)
+    wanted: dict[str, list[Matrix]] = defaultdict(list)
+    for matrix in reference.matrices:
+        wanted[matrix.path].append(matrix)
+    found: dict[str, Found] = {}
+    for path, matrices in wanted.items():
+        layers = _at(path, recorded, set(wanted))
+        for sort in {matrix.sort for matrix in matrices}:
+            one = found.setdefault(sort, Found())
+            _module(one, path, [m for m in matrices if m.sort == sort], layers, matrices, capture)
+    return found
+
+
+def _at(path: str, recorded: dict[str, list[Any]], known: set[str]) -> list[Any]:
+    """Return the layers recorded of the module at `path`, or of the one around or inside it where attention is named by another."""
+    if path in recorded:
+        return recorded[path]
+    near = [p for p in recorded if p not in known and (path.startswith(f"{p}.") or p.startswith(f"{path}."))]
+    return recorded[max(near, key=len)] if near else []
+
+
+def _module(one: Found, path: str, matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matrix], capture: Any) -> None:
+    layers = [layer for layer in layers if layer.weights is not None]
+    if not layers:
+        one.outcome = "wrong" if one.outcome == "wrong" else "missing"
+        one.vectors = "wrong" if one.vectors == "wrong" else "missing"
+        one.where, one.said = one.where or path, one.said or _sentence(capture, path)
+        return
+    one.taps = tuple(sorted({*one.taps, *(layer.tap for layer in layers)}))
+    if matrices[0].sort == "folded":
+        worst, vectors = _folded(matrices, layers), _explains(layers)
+    else:
+        worst, vectors = _rows(matrices, layers, all_)
+    if worst is None:
+        one.outcome, one.where = ("wrong", path) if one.outcome != "wrong" else (one.outcome, one.where)
+        shapes = {tuple(m.weights.shape) for m in matrices}, {layer.weights.shape for layer in layers}
+        one.said = f"recorded {len(layers)} layers of {shapes[1]}, the reference has {len(matrices)} of {shapes[0]}"
+    elif worst > EXACT:
+        one.outcome, one.where, one.said = "wrong", path, f"weights differ by {worst:.2g}"
+    one.worst = max(one.worst, worst or 0.0)
+    order = ("exact", "missing", "wrong")
+    one.vectors = max(one.vectors, vectors, key=order.index)
+
+
+def _sentence(capture: Any, path: str) -> str:
+    """Return what the capture says of attention that it did not record."""
+    said = [str(missing) for missing in capture.missing]
+    numbers = [int(part) for part in path.split(".") if part.isdigit()]
+    fitting = [s for s, m in zip(said, capture.missing, strict=True) if m.layer is None or m.layer in numbers]
+    return (fitting or said or ["(nothing was said)"])[0]
+
+
+def _rows(matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matrix]) -> tuple[float | None, str]:
+    """Compare where row n of the batch is input n."""
+    inputs = sorted({layer.input for layer in layers})
+    worst, vectors = 0.0, "exact"
+    for number in inputs:
+        mine = [layer for layer in layers if layer.input == number]
+        if len(mine) != len(all_):  # of several calls some may be recorded: those that fit are compared in order
+            mine = [layer for layer in mine if any(_shape(layer) == tuple(m.weights.shape[1:]) for m in matrices)]
+            pairs = list(zip(matrices, mine, strict=False))
+            if len(mine) != len(matrices):
+                return None, "missing"
+        else:
+            pairs = [(matrix, mine[all_.index(matrix)]) for matrix in matrices]
+        for matrix, layer in pairs:
+            if number >= len(matrix.weights) or _shape(layer) != tuple(matrix.weights.shape[1:]):
+                return None, "missing"
+            theirs = matrix.weights[number].numpy()
+            worst = max(worst, float(np.abs(layer.weights - theirs).max()))
+            vectors = max(vectors, _vectors(matrix, layer, number), key=("exact", "missing", "wrong").index)
+    return worst, vectors
+
+
+def _shape(layer: Any) -> tuple[int, ...]:
+    return tuple(layer.weights.shape)
+
+
+def _vectors(matrix: Matrix, layer: Any, row: int) -> str:
+    """Compare q and k with those the reference's attention function got, else with the weights they make."""
+    if layer.vectors is None:
+        return "missing"
+    if matrix.query is not None and matrix.key is not None and matrix.query.ndim == 4 and len(matrix.query) > row:
+        q, k = matrix.query[row].float().numpy(), matrix.key[row].float().numpy()
+        if q.shape == layer.vectors.q.shape and k.shape[1:] == layer.vectors.k.shape[1:]:
+            if len(k) != len(layer.vectors.k):  # key groups written out per head
+                k = k[:: len(k) // len(layer.vectors.k)] if len(k) > len(layer.vectors.k) else k
+            close = np.allclose(q, layer.vectors.q, atol=EXACT, rtol=EXACT) and np.allclose(k, layer.vectors.k, atol=EXACT, rtol=EXACT)
+            return "exact" if close else "wrong"
+    return _explained(layer, matrix.weights[row].numpy())
+
+
+def _explained(layer: Any, weights: np.ndarray) -> str:
+    """Whether softmax(scale · q·kᵀ) is the weights, or they are once each row's remainder is taken for a bias that the layer names."""
+    vectors = layer.vectors
+    groups = list(layer.groups)
+    scores = vectors.scale * np.einsum("hqd,hkd->hqk", vectors.q, vectors.k[[sorted(set(groups)).index(g) for g in groups]])
+    if vectors.softcap:
+        scores = np.tanh(scores / vectors.softcap) * vectors.softcap
+    scores = np.where(weights > 0, scores, -np.inf)
+    alone = torch.softmax(torch.from_numpy(scores).float(), -1).nan_to_num(0.0).numpy()
+    difference = float(np.abs(alone - weights).max())
+    if difference <= ROUNDED:
+        return "exact"
+    # A bias is between the positions, so the capture must say that q·k is not all: its own number must own up to the difference.
+    owned = layer.explained is not None and float(np.max(layer.explained)) >= min(0.5 * difference, difference - ROUNDED)
+    return "exact" if owned and vectors.sinks is None else "wrong" if not owned else "exact"
+
+
+def _explains(layers: Sequence[Any]) -> str:
+    if any(layer.vectors is None for layer in layers):
+        return "missing"
+    order = ("exact", "missing", "wrong")
+    return max((_explained(layer, layer.weights) for layer in layers), key=order.index)
+
+
+def _folded(matrices: Sequence[Matrix], layers: Sequence[Any]) -> float | None:
+    """Compare where windows, frames or channels lie in the batch: block by block, or as rows of a whole picture."""
+    blocks = [block.numpy() for matrix in matrices for block in matrix.weights.reshape(-1, *matrix.weights.shape[-3:])]
+    mine = [layer.weights for layer in layers]
+    if len(blocks) == len(mine) and {b.shape for b in blocks} == {m.shape for m in mine}:
+        worst = 0.0
+        left = list(mine)
+        for block in blocks:
+            gaps = [float(np.abs(block - one).max()) if one.shape == block.shape else np.inf for one in left]
+            best = int(np.argmin(gaps))
+            worst = max(worst, gaps[best])
+            left.pop(best)
+        return worst
+    return _as_rows(blocks, mine)
+
+
+def _as_rows(blocks: Sequence[np.ndarray], mine: Sequence[np.ndarray]) -> float | None:
+    """Compare rows as sets of weights, each row's in order of size: right whichever positions a window has in the picture."""
+    heads = {len(block) for block in blocks} | {len(one) for one in mine}
+    if len(heads) != 1:
+        return None
+    worst = 0.0
+    for head in range(heads.pop()):
+        theirs, ours = (_sorted_rows([one[head] for one in part]) for part in (blocks, mine))
+        if len(ours) > len(theirs) or not len(ours):
+            return None
+        for row in ours:
+            width = min(len(row), theirs.shape[1])
+            if row[width:].max(initial=0.0) > EXACT:
+                return None
+            padded = np.zeros(theirs.shape[1], np.float32)
+            padded[:width] = row[:width]
+            worst = max(worst, float(np.abs(theirs - padded).max(1).min()))
+    return worst
+
+
+def _sorted_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    width = max(part.shape[-1] for part in parts)
+    rows = [np.sort(np.pad(part, ((0, 0), (0, width - part.shape[-1]))), -1)[:, ::-1] for part in parts]
+    return np.concatenate(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import torch
 
 from attnlog.capture.functions import FunctionTap
-from attnlog.capture.inputs import Inputs, accepted_by, batches, prepare
+from attnlog.capture.inputs import Batch, Inputs, accepted_by, batches, prepare
 from attnlog.capture.interface import interface_tap
 from attnlog.capture.kinds import unwrapped
 from attnlog.capture.preserve import preserved
 from attnlog.capture.recorder import Recorder, Wanted
-from attnlog.errors import ArgumentError, LayerError, ModelError, NoAttentionError
+from attnlog.capture.rerun import returned_by
+from attnlog.errors import ArgumentError, AttnlogError, LayerError, ModelError, NoAttentionError
 from attnlog.record import PRECISIONS, Capture
 
 RECORDS = ("attention", "vectors", "values")
@@ -76,15 +78,18 @@ def capture(
     _check_layers(model, wanted)
     prepared = prepare(model, inputs, tokenizer, max_tokens=max_tokens)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    recorder = Recorder(model, wanted)
     # A mask makes attention ignore padding; a model without a pad token gets rows of equal length only.
     pad = getattr(tokenizer, "pad_token_id", None)
+    given = batches(model, prepared, size=batch_size, pad=pad, device=device)
     with preserved(model):
-        for batch in batches(model, prepared, size=batch_size, pad=pad, device=device):
-            recorder.begin(batch)
-            with taps(recorder):
-                model(**batch.arguments, **_quiet(model))
-            recorder.end()
+        recorder = _recorded(model, Recorder(model, wanted), given)
+    if recorder.folded:
+        # Windows or frames in the batch: once more from the same random state, to follow their tokens back to the whole.
+        with preserved(model):
+            recorder = _recorded(model, Recorder(model, wanted, follow=True), given)
+    if recorder.incomplete:
+        with preserved(model):
+            _returned(model, recorder, given)
     if not recorder.calls:
         raise NoAttentionError(_none_seen(model))
     recorder.check_layers()
@@ -97,10 +102,34 @@ def capture(
     )
 
 
+def _recorded(model: torch.nn.Module, recorder: Recorder, given: Sequence[Batch]) -> Recorder:
+    for batch in given:
+        recorder.begin(batch)
+        with taps(recorder):
+            model(**batch.arguments, **_quiet(model))
+        recorder.end()
+    return recorder
+
+
+def _returned(model: torch.nn.Module, recorder: Recorder, given: Sequence[Batch]) -> None:
+    """Fill in what no tap recorded with what the model returns when it attends eagerly."""
+    for batch in given:
+        recorder.begin(batch)
+        try:
+            for one in returned_by(model, batch):
+                recorder.take(model, one)
+        except AttnlogError:
+            raise
+        except Exception as error:
+            # Some models cannot run eagerly, or not with this argument: what the taps recorded stands.
+            recorder.take(model, f"the model fails with output_attentions=True ({type(error).__name__}: {error})")
+        recorder.end()
+
+
 @contextmanager
 def taps(recorder: Recorder) -> Iterator[None]:
     """Let a recorder see every attention that this thread computes while inside."""
-    with interface_tap(recorder.see), FunctionTap(recorder.see, recorder.numbers.paths, lambda: recorder.rows):
+    with interface_tap(recorder.see), FunctionTap(recorder.see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins):
         yield
 
 
@@ -111,7 +140,9 @@ def _check_model(model: Any) -> None:
     hooked = hasattr(model, "hf_device_map") or any(hasattr(module, "_hf_hook") for module in model.modules())
     meta = next((name for name, p in model.named_parameters() if p.device.type == "meta"), None)
     if meta is not None and not hooked:
-        raise ModelError(f"{meta} is on the meta device, which holds no numbers: load the model's weights first (from_pretrained, to_empty)")
+        raise ModelError(
+            f"{meta} is on the meta device, which holds no numbers: load the model's weights first (from_pretrained, to_empty)"
+        )
 
 
 def describe(model: torch.nn.Module) -> dict[str, object]:
@@ -166,10 +197,10 @@ def _check_layers(model: Any, wanted: Wanted) -> None:
 
 
 def _none_seen(model: torch.nn.Module) -> str:
-    names = sorted({type(m).__name__ for m in model.modules() if "attention" in type(m).__name__.lower()})
+    names = sorted({type(m).__name__ for m in model.modules() if re.search("att(entio)?n", type(m).__name__, re.IGNORECASE)})
     if not names:
         return f"{type(model).__name__} has no attention: there is nothing to record"
     return (
-        f"the attention of {type(model).__name__} ({names[0]}) does not go through transformers' AttentionInterface, so it cannot be "
-        "seen yet: load it with attn_implementation='eager', run it with output_attentions=True and pass the result to attnlog.from_tensors"
+        f"{type(model).__name__} ({names[0]}) computed no weights of queries and keys that could be seen: its attention is of another kind, "
+        "or runs in code that torch does not see; with weights of your own, use attnlog.from_tensors"
     )

@@ -9,6 +9,15 @@ from typing import Any
 import torch
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Which tokens the rows and columns of a call are: input · count + token, −1 where the model padded."""
+
+    queries: torch.Tensor  # int64 [batch, queries]
+    keys: torch.Tensor  # int64 [batch, keys]
+    count: int  # tokens of an input
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One attention call. Of the tensors there is at least `weights`, or query and key with a formula."""
@@ -23,6 +32,9 @@ class Call:
     mask: Any = None  # a tensor, None, or what another kernel takes for a mask
     keywords: dict[str, Any] = field(default_factory=dict)
     function: Callable[..., Any] | None = None  # what gives `output` for other values
+    sources: Sources | None = None  # where tokens were followed
+    returned: tuple[str, int] | None = None  # field and layer of the model's outputs that the weights are
+    folded: bool = False  # the model computed it in parts, which were put together
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

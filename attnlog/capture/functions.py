@@ -9,22 +9,22 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from attnlog.capture import interface, multihead
-from attnlog.capture.call import Call
+from attnlog.capture.call import Call, Sources
 from attnlog.capture.layout import batch_of, laid_out, like
-from attnlog.capture.lineage import Lineage, Product, Scores, Weights, is_parameter, product_of, scaled
+from attnlog.capture.lineage import Lineage, Scores, Weights, is_parameter, product_of, scaled
+from attnlog.capture.origins import WATCHED, Origins
 from attnlog.capture.running import running
 
 _PRODUCTS = frozenset({"matmul", "bmm", "baddbmm", "einsum", "mm", "__matmul__"})
 _SOFTMAX = frozenset({"softmax", "_softmax"})
 _TIMES = {"mul": False, "mul_": False, "multiply": False, "div": True, "div_": True, "true_divide": True, "divide": True}
-#: What changes values or layout of scores or weights and leaves them what they are.
-_VALUES = frozenset(
+#: What changes the values of scores or weights and leaves them what they are, and what only lays them out otherwise.
+_CHANGES = (
     "add add_ sub sub_ subtract rsub masked_fill masked_fill_ where tanh to float half bfloat16 double type type_as contiguous clone dropout "
-    "clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach".split()
-) | set(_TIMES)
-_LAYOUT = frozenset(
-    "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim".split()
+    "clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach"
 )
+_TURNS = "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim"
+_VALUES, _LAYOUT = frozenset([*_CHANGES.split(), *_TIMES]), frozenset(_TURNS.split())
 
 Function = Callable[..., Any]
 
@@ -35,18 +35,22 @@ class FunctionTap(TorchFunctionMode):
     Every function runs as it would without: only what comes of it is looked at.
     """
 
-    def __init__(self, seen: Callable[[Call], None], paths: Mapping[int, str], rows: Callable[[], int]) -> None:
+    def __init__(
+        self, seen: Callable[[Call], None], paths: Mapping[int, str], rows: Callable[[], int], origins: Origins | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             seen: gets every attention call.
             paths: where each module is in the model, by its id.
             rows: says how many rows the batch at hand has.
+            origins: follows tokens too, for models that fold windows into the batch.
         """
         super().__init__()
         self._seen = seen
         self._paths = paths
         self._rows = rows
+        self._origins = origins
         self._lineage = Lineage()
         self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
             **dict.fromkeys(_VALUES | _LAYOUT, self._through),
@@ -69,13 +73,18 @@ class FunctionTap(TorchFunctionMode):
         finally:
             self._patch.__exit__(*exc)
             self._lineage.clear()
+            if self._origins is not None:
+                self._origins.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch, and look at what it gave."""
         result = func(*args, **kwargs) if kwargs else func(*args)
-        tap = self._taps.get(getattr(func, "__name__", ""))
+        name = getattr(func, "__name__", "")
+        tap = self._taps.get(name)
+        if self._origins is not None and name in WATCHED:
+            self._origins.follow(name, func, args, kwargs or {}, result)
         if tap is not None and not interface.inside():
-            tap(func.__name__, func, args, kwargs or {}, result)
+            tap(name, func, args, kwargs or {}, result)
         return result
 
     def _through(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
@@ -96,22 +105,34 @@ class FunctionTap(TorchFunctionMode):
         self._lineage.put(result, Weights(node if isinstance(node, Scores) else None))
 
     def _product(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
+        args = (*args, *(kwargs[key] for key in ("batch1", "batch2", "other", "mat2") if key in kwargs))
         if len(args) < 2 or not isinstance(result, torch.Tensor):
             return
         product = product_of(name, args)
         if product is None:
             return
-        sources = args[1:] if name in ("einsum", "baddbmm") else args
-        sources = sources[0] if len(sources) == 1 else sources
-        left, right = self._lineage.of(sources[0]), self._lineage.of(sources[1])
+        operands = list(args[1:]) if name == "einsum" else list(args[-2:]) if name == "baddbmm" else list(args[:2])
+        operands = list(operands[0]) if len(operands) == 1 else operands
+        left, right = self._lineage.of(operands[0]), self._lineage.of(operands[1])
         if isinstance(left, Weights):
             self._met(left, product.left, product.right.transpose(-1, -2), product.result(result))
         elif isinstance(right, Weights):
             # values · weightsᵀ: the same product, transposed.
             self._met(right, product.right, product.left.transpose(-1, -2), product.result(result).transpose(-1, -2))
-        elif not is_parameter(sources[0]) and not is_parameter(sources[1]):
+        elif not is_parameter(operands[0]) and not is_parameter(operands[1]):
             scale = float(kwargs.get("alpha", 1.0)) if name == "baddbmm" else 1.0
-            self._lineage.put(result, Scores(product.left, product.right, scale=scale))
+            self._lineage.put(result, Scores(product.left, product.right, scale=scale, sources=self._sources(name, args, operands)))
+
+    def _sources(self, name: str, args: Any, operands: list[Any]) -> tuple[torch.Tensor, torch.Tensor, int] | None:
+        """Lay the tokens of a product's two sides out as the sides are."""
+        if self._origins is None:
+            return None
+        left, right = self._origins.of(operands[0]), self._origins.of(operands[1])
+        if left is None or right is None or left[1] != right[1]:
+            return None
+        numbers = [*args[:1], left[0], right[0]] if name == "einsum" else [left[0], right[0]]
+        product = product_of("einsum" if name == "einsum" else "matmul", numbers)
+        return None if product is None else (product.left[..., :1], product.right[..., :1], left[1])
 
     def _met(self, node: Weights, weights: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
         """Report weights that were multiplied with values: ``[*lead, queries, keys] @ [*lead, keys, width]``."""
@@ -125,7 +146,7 @@ class FunctionTap(TorchFunctionMode):
         if lead is None:
             return
         scores = node.scores
-        query = key = None
+        query = key = sources = None
         keywords: dict[str, Any] = {}
         if scores is not None:
             q = scores.query
@@ -134,6 +155,8 @@ class FunctionTap(TorchFunctionMode):
             query, key = laid_out(q, lead), laid_out(scores.key, lead)
             if query is None or key is None or (query.shape[2], key.shape[2]) != tuple(weights.shape[-2:]):
                 query = key = None
+            elif scores.sources is not None:
+                sources = _placed(*scores.sources, lead)
             keywords["scaling"] = scores.scale
         w, v, o = laid_out(weights, lead), laid_out(values, lead), laid_out(out, lead)
         if w is None:
@@ -149,6 +172,7 @@ class FunctionTap(TorchFunctionMode):
                 output=o.transpose(1, 2) if seen and o is not None else None,
                 weights=w,
                 keywords=keywords,
+                sources=sources,
             )
         )
 
@@ -167,6 +191,11 @@ class FunctionTap(TorchFunctionMode):
         q, k, v, out = parts
         assert out is not None
         scale = given.get("scale")
+        sources = None
+        if self._origins is not None:
+            tokens = self._origins.of(query), self._origins.of(key)
+            if tokens[0] is not None and tokens[1] is not None and tokens[0][1] == tokens[1][1]:
+                sources = _placed(tokens[0][0], tokens[1][0], tokens[0][1], lead)
         self._seen(
             Call(
                 module=module,
@@ -178,6 +207,7 @@ class FunctionTap(TorchFunctionMode):
                 mask=_square(mask, query, lead),
                 keywords={"scaling": query.shape[-1] ** -0.5 if scale is None else scale, "is_causal": bool(given.get("is_causal"))},
                 output=out.transpose(1, 2),
+                sources=sources,
             )
         )
 
@@ -187,6 +217,12 @@ class FunctionTap(TorchFunctionMode):
             call = multihead.call_of(module, func, args, kwargs, result[0])
             if call is not None:
                 self._seen(call)
+
+
+def _placed(queries: torch.Tensor, keys: torch.Tensor, count: int, lead: Any) -> Sources | None:
+    """Lay tokens out by batch: all heads of a part see the same."""
+    q, k = laid_out(queries, lead), laid_out(keys, lead)
+    return None if q is None or k is None else Sources(q[:, 0, :, 0], k[:, 0, :, 0], count)
 
 
 def _square(mask: Any, query: torch.Tensor, lead: Any) -> Any:

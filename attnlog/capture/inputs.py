@@ -25,6 +25,7 @@ class Prepared:
     tensors: dict[str, torch.Tensor]  # each [tokens] or [tokens, …]
     positions: Mapping[str, torch.Tensor] | None = None  # axis → where its tokens are in rows that keep their padding
     shared: Mapping[str, Any] = field(default_factory=dict)  # what belongs to all rows of the given batch together
+    alone: bool = False  # some of `shared` is this row's own
 
     @property
     def length(self) -> int:
@@ -102,7 +103,10 @@ def main_axis(model: Any) -> str:
     accepted = accepted_by(model)
     if "input_ids" in accepted:
         return "self"
-    main = str(getattr(model, "main_input_name", "") or next(iter(accepted), ""))
+    main = str(getattr(model, "main_input_name", ""))
+    main = main if main in accepted else next(iter(accepted), "")
+    if any("grid_thw" in name for name in accepted):
+        return "vision"
     for axis, words in (("vision", ("pixel", "image", "video")), ("audio", ("input_features", "input_values", "audio"))):
         if any(word in main for word in words):
             return axis
@@ -235,8 +239,8 @@ def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, 
         last = [prepared[n] for n in groups[-1]] if groups else []
         one = prepared[number]
         fits = 0 < len(last) < size and sorted(last[0].tensors) == sorted(one.tensors)
-        same = fits and _shapes(last[0]) == _shapes(one)
-        together = bool(last and one.shared and one.shared is last[0].shared)
+        same = fits and not one.alone and _shapes(last[0]) == _shapes(one)
+        together = bool(last and not one.alone and one.shared and one.shared is last[0].shared)
         padded = fits and pad is not None and one.positions is None and one.length <= 1.25 * last[0].length
         if same or together or padded:
             groups[-1].append(number)

@@ -11,7 +11,10 @@ _CROSS = re.compile(r"cross|encdec|enc_dec|encoder_att|encoder_decoder_att|cross
 _SHARED = re.compile(r"albert_layer_groups")
 #: Parts of a model whose tokens are not its text: what their names say, and the axis that is named after it. The innermost counts.
 _TOWERS = (
-    ("qformer", re.compile(r"q_?former|query_tokens?|resampler|abstractor|perceiver|connector|multi_modal_projector|modality_projection", re.I)),
+    (
+        "qformer",
+        re.compile(r"q_?former|query_tokens?|resampler|abstractor|perceiver|connector|multi_modal_projector|modality_projection", re.I),
+    ),
     ("memory", re.compile(r"memory_(attention|encoder)", re.I)),
     ("audio", re.compile(r"audio|speech|acoustic|codec|mimi|encodec", re.I)),
     ("vision", re.compile(r"vision|visual|image|(^|_)vit($|_)|pixel|(^|_)img($|_)|video|backbone|high_res|siglip", re.I)),
@@ -85,6 +88,11 @@ class LayerNumbers:
             if inner is None and sides:
                 return sides[0]
         return tower_of(path) or self.main
+
+    def side_of_output(self, field: str) -> str:
+        """Name the axis of the queries of what a model returns under a name such as ``encoder_attentions``."""
+        side = {"encoder_attentions": "encoder", "decoder_attentions": "decoder", "cross_attentions": "decoder"}.get(field)
+        return side if side is not None and self._sides else self.main
 
     def layer(self, module: torch.nn.Module, side: str) -> int:
         """Say which layer of its stack a module is."""

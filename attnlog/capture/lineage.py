@@ -18,6 +18,7 @@ class Scores:
     key: torch.Tensor  # [*lead, keys, width]
     scale: float = 1.0
     factors: tuple[torch.Tensor, ...] = ()  # of whole query rows, as a learned scale per head
+    sources: tuple[torch.Tensor, torch.Tensor, int] | None = None  # tokens of query and key, laid out as they are
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def product_of(name: str, args: Sequence[Any]) -> Product | None:
     """Read a product of two tensors off a call of torch, or None where it is none."""
     if name == "einsum":
         return _contraction(args)
-    first, second = (args[1], args[2]) if name == "baddbmm" else (args[0], args[1])
+    first, second = args[-2:] if name == "baddbmm" else (args[0], args[1])
     if not (isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)) or first.ndim < 2 or second.ndim < 2:
         return None
     return Product(first, second.transpose(-1, -2))
@@ -97,7 +98,11 @@ def _contraction(args: Sequence[Any]) -> Contraction | None:
     if len(operands) != 2 or not isinstance(args[0], str) or not all(isinstance(t, torch.Tensor) for t in operands):
         return None
     equation = args[0].replace(" ", "")
-    if "->" not in equation or "." in equation:
+    if "->" not in equation or "," not in equation:
+        return None
+    dots = operands[0].ndim - len(equation.split(",")[0].replace("...", ""))
+    equation = equation.replace("...", "ABCDEFGH"[:dots])
+    if "." in equation or any(len(term) != t.ndim for term, t in zip(equation.split("->")[0].split(","), operands, strict=False)):
         return None
     inputs, out = equation.split("->")
     a, b = inputs.split(",")

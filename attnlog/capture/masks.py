@@ -28,7 +28,7 @@ class Sights:
 
     def of(self, call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Sight:
         """Return the sight of batch row `row`, whose tokens are at positions `queries` and `keys`."""
-        if call.mask is None and call.weights is not None and call.tap != "interface":
+        if call.mask is None and call.weights is not None and (call.tap != "interface" or call.folded):
             return _seen_in(call.weights[row][:, queries][:, :, keys])
         rule = (call.causal, call.window) if call.mask is None or call.mask.ndim == 2 else None
         key = (id(call.mask), rule, row, len(queries), len(keys))
@@ -65,6 +65,19 @@ def _read(call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Si
         plain = not bool(((additive != 0) & ~hidden).any())
     causal, window = _rule((additive > -torch.inf)[0] if _alike(additive) else None, square=len(queries) == len(keys))
     return Sight(None if plain and causal is False and window is None else additive, causal, window, plain)
+
+
+def additive_of(call: Call) -> torch.Tensor | None:
+    """Return what a call's mask adds to scores, float32, broadcastable to ``[batch, heads, queries, keys]``; None: nothing."""
+    if call.mask is None or call.mask.ndim == 2:
+        if not call.causal:
+            return None
+        _, _, queries, keys = call.shape
+        return _hidden(torch.ones(queries, keys, device=call.device).tril() == 0)
+    mask = call.mask.to(call.device)
+    while mask.ndim < 4:
+        mask = mask[None]
+    return _hidden(~mask) if mask.dtype == torch.bool else mask.float()
 
 
 def _seen_in(weights: torch.Tensor) -> Sight:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import linear
 
 from attnlog.capture.call import Call
 
@@ -138,11 +138,12 @@ def _call(module: Any, forward: Any, given: dict[str, Any], output: torch.Tensor
     )
 
 
-_FUNCTIONAL = (
+_ARGUMENTS = (
     "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v add_zero_attn dropout_p out_proj_weight "
     "out_proj_bias training key_padding_mask need_weights attn_mask use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
     "static_k static_v average_attn_weights is_causal"
-).split()
+)
+_FUNCTIONAL = _ARGUMENTS.split()
 
 
 def call_of(module: torch.nn.Module, function: Any, args: Any, kwargs: Any, output: torch.Tensor) -> Call | None:
@@ -184,11 +185,11 @@ def _made(
     projections = packed.chunk(3) if separate is None else separate
     biases = (None, None, None) if bias is None else bias.chunk(3)
     parts = zip((query, key, value), projections, biases, strict=True)
-    q, k, v = (F.linear(x, w, b).unflatten(-1, (heads, -1)).transpose(1, 2) for x, w, b in parts)
+    q, k, v = (linear(x, w, b).unflatten(-1, (heads, -1)).transpose(1, 2) for x, w, b in parts)
     # Keys that torch adds behind the tokens (bias_k, a zero) take a part of each row's mass, as a sink does.
     weights = weights[..., : k.shape[2]]
     mixed = torch.matmul(weights, v).transpose(1, 2)
-    difference = float((F.linear(mixed.flatten(2), *out) - output).abs().max())
+    difference = float((linear(mixed.flatten(2), *out) - output).abs().max())
     return Call(
         module=module,
         tap="function",

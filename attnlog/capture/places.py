@@ -69,9 +69,12 @@ class Places:
         if not batch or batch % inputs or not queries or not keys:
             return f"its weights have shape {list(call.shape)}, which does not fit {inputs} inputs: give one input at a time"
         path = self._numbers.path(call.module)
-        side = self._numbers.side(path)
+        side = self._numbers.side(path) if call.returned is None else self._numbers.side_of_output(call.returned[0])
+        crossing = crosses(path) if call.returned is None else call.returned[0] == "cross_attentions"
         folds = batch // inputs
-        query_axis, key_axis = self._axes(side if folds == 1 else f"{side}-window", queries, keys, crossing=crosses(path))
+        query_axis, key_axis = self._axes(side if folds == 1 else f"{side}-window", queries, keys, crossing=crossing)
+        if call.returned is not None:
+            return Place(kind_named(query_axis, key_axis), query_axis, key_axis, call.returned[1], 0, folds)
         layer = self._numbers.layer(call.module, side)
         kind, query_axis, key_axis = self._claimed(call, layer, query_axis, key_axis)
         return Place(kind, query_axis, key_axis, layer, self._numbers.call(kind, layer), folds)

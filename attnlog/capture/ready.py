@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.inputs import Prepared, accepted_by, is_encoder_decoder, main_axis, vocabulary
+from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, vocabulary
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
@@ -45,9 +45,10 @@ def _rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Pr
     if not tensors:
         raise InputError(f"the inputs have {', '.join(map(repr, given))} but no tensor: give model inputs as a processor returns them")
     main = "input_ids" if "input_ids" in tensors else str(getattr(model, "main_input_name", ""))
-    first = tensors[main] if main in tensors else next(iter(tensors.values()))
+    main = main if main in tensors else next(iter(tensors))
+    first = tensors[main]
     if first.ndim == 0 or 0 in first.shape:
-        raise InputError(f"{main or 'the first input'} has shape {tuple(first.shape)}; expected a row for each input")
+        raise InputError(f"{main} has shape {tuple(first.shape)}; expected a row for each input")
     packed = {name for name, tensor in tensors.items() if name in _packed(tensors, len(first))}
     count = len(first)
     if main in packed:  # the images of all inputs in one row of patches: the grids say how many inputs there are
@@ -59,14 +60,14 @@ def _rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Pr
         rest, pieces = {**rest, **{name: tensors[name] for name in packed}}, [{} for _ in range(count)]
     for name, tensor in rest.items():
         if tensor.ndim and name.endswith(("input_ids", "attention_mask", "pixel_values", "token_type_ids")) and count > 1:
-            raise InputError(f"{name} has {len(tensor)} rows, {main or 'the first input'} has {count}: give a row for each input")
+            raise InputError(f"{name} has {len(tensor)} rows, {main} has {count}: give a row for each input")
     shared: Mapping[str, Any] = {**constants, **rest}
     rows = []
     for row in range(count):
         kept = {name: tensor[row] for name, tensor in own.items()}
         axes, positions = _axes(model, {**kept}, tokenizer, row)
-        alone = {name: piece for name, piece in pieces[row].items()}
-        rows.append(Prepared(Input(axes), kept, positions, {**shared, **alone} if alone else shared))
+        mine = pieces[row]
+        rows.append(Prepared(Input(axes), kept, positions, {**shared, **mine} if mine else shared, alone=bool(mine)))
     return rows
 
 

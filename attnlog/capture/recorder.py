@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from attnlog.capture.axes import made_axis
-from attnlog.capture.call import Call
+from attnlog.capture.call import Call, Sources
 from attnlog.capture.inputs import Batch, main_axis
 from attnlog.capture.kinds import LayerNumbers
 from attnlog.capture.masks import Sights
+from attnlog.capture.origins import Origins
 from attnlog.capture.places import Place, Places
+from attnlog.capture.rerun import Returned
 from attnlog.capture.weights import Row, by_identity, compute
+from attnlog.capture.whole import assembled
 from attnlog.errors import LayerError
 from attnlog.record import Array, Input, Layer, Missing, Vectors
 
@@ -34,9 +37,11 @@ class Wanted:
 class Recorder:
     """Collects the layers of one capture, batch after batch."""
 
-    def __init__(self, model: torch.nn.Module, wanted: Wanted) -> None:
-        """Prepare for a model."""
+    def __init__(self, model: torch.nn.Module, wanted: Wanted, *, follow: bool = False) -> None:
+        """Prepare for a model; `follow` tokens through windows and frames, so that their attention can be put together."""
         self.calls = 0
+        self.folded = False  # some attention was computed in parts of an input
+        self.origins = Origins(lambda: self.rows, getattr(getattr(model, "config", None), "hidden_size", None)) if follow else None
         self.numbers = LayerNumbers(model, main_axis(model))
         self._wanted = wanted
         self._places = Places(self.numbers, lambda batch, row, name, count: made_axis(model, batch, row, name, count))
@@ -68,7 +73,11 @@ class Recorder:
         if self._computing or self._batch is None:
             return  # the identity check calls the model's function once more
         self.calls += 1
+        if self.origins is not None:
+            call = self._whole(call, self.origins)
         place = self._places.of(call)
+        # Axes with a number or a name of their own are parts, or pooled: tokens may have to be followed.
+        self.folded |= isinstance(place, str) or place.folds > 1 or "-" in f"{place.query_axis}{place.key_axis}"
         if isinstance(place, str):
             side = self.numbers.side(self.numbers.path(call.module))
             self._miss(side, self.numbers.layer(call.module, side), "attention", place)
@@ -90,6 +99,23 @@ class Recorder:
         finally:
             self._computing = False
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether attention ran, or may have run, that no tap could record."""
+        return not self._layers or any(one.what == "attention" for one in self._missing)
+
+    def take(self, model: torch.nn.Module, returned: Returned | str) -> None:
+        """Record weights that the model returned, where no tap recorded that layer."""
+        if isinstance(returned, str):
+            if not self._layers:
+                self._miss(self.numbers.main, None, "attention", returned)
+            return
+        call = Call(module=model, tap="model", weights=returned.weights, returned=(returned.field, returned.layer))
+        place = self._places.of(call)
+        recorded = {(one.kind, one.layer) for one in self._layers if one.tap != "model"}
+        if isinstance(place, str) or (place.kind, place.layer) not in recorded:
+            self.see(call)
+
     def layers(self) -> tuple[Layer, ...]:
         """Return what was recorded, ordered by input, kind and layer."""
         return tuple(sorted(self._layers, key=lambda one: (one.input, one.kind, one.layer, one.call)))
@@ -108,6 +134,12 @@ class Recorder:
         for layer in sorted(self._wanted.layers or ()):
             if layer not in known:
                 raise LayerError(f"layer {layer}: this model has attention in layers {', '.join(map(str, sorted(known)))}")
+
+    def _whole(self, call: Call, origins: Origins) -> Call:
+        if call.sources is None:
+            call = replace(call, sources=_sources(origins, call))
+        odd = call.sources is not None and call.shape[2:] != (call.sources.count, call.sources.count)
+        return (assembled(call, self.rows) if odd or call.shape[0] != self.rows else None) or call
 
     def _miss(self, kind: str, layer: int | None, what: str, reason: str) -> None:
         self._missing[Missing(kind, layer, what, reason)] = None
@@ -148,7 +180,7 @@ class Recorder:
         elif not found.held:
             self._miss(kind, layer, "verified weights", f"weights × values differ from the module's own output by {found.check:.2g}")
         elif found.check is None:
-            self._miss(kind, layer, "verified weights", "the module's own product of weights and values could not be seen")
+            self._miss(kind, layer, "verified weights", "the product of its weights and values could not be seen")
         if place.folds > 1:
             reason = f"it is computed in {place.folds} parts of {call.shape[2]} positions each: every part is recorded as a call of its own"
             self._miss(kind, None, "attention over the whole", reason)
@@ -159,7 +191,7 @@ class Recorder:
             kind=kind,
             layer=layer,
             call=place.call * place.folds + fold,
-            module=self.numbers.path(call.module),
+            module=self.numbers.path(call.module) if call.returned is None else "{}[{}]".format(*call.returned),
             tap=tap,
             heads=chosen,
             groups=tuple(head // size for head in chosen),
@@ -195,6 +227,14 @@ class Recorder:
             self._miss(kind, layer, "vectors", "they are not numbers (the model gave NaN or infinity)")
             return None
         return found
+
+
+def _sources(origins: Origins, call: Call) -> Sources | None:
+    """Look up which tokens the queries and keys of a call of the interface are."""
+    queries, keys = origins.of(call.query), origins.of(call.key)
+    if call.tap != "interface" or queries is None or keys is None or queries[1] != keys[1]:
+        return None
+    return Sources(queries[0][:, 0, :, 0], keys[0][:, 0, :, 0], queries[1])
 
 
 def _host(tensor: torch.Tensor) -> Array:

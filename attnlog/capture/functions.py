@@ -20,8 +20,8 @@ _SOFTMAX = frozenset({"softmax", "_softmax"})
 _TIMES = {"mul": False, "mul_": False, "multiply": False, "div": True, "div_": True, "true_divide": True, "divide": True}
 #: What changes the values of scores or weights and leaves them what they are, and what only lays them out otherwise.
 _CHANGES = (
-    "add add_ sub sub_ subtract rsub masked_fill masked_fill_ where tanh to float half bfloat16 double type type_as contiguous clone dropout "
-    "clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach"
+    "add add_ sub sub_ subtract rsub masked_fill masked_fill_ where tanh to float half bfloat16 double type type_as contiguous clone "
+    "dropout clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach"
 )
 _TURNS = "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim"
 _VALUES, _LAYOUT = frozenset([*_CHANGES.split(), *_TIMES]), frozenset(_TURNS.split())

@@ -160,7 +160,7 @@ def _text(model: Any, text: Text, number: int, tokenizer: Any, max_tokens: int |
         return Prepared(Input({"self": axis}), tensors)
     source, tensors = _encode(tokenizer, first, None, max_tokens)
     target, labels = _encode(tokenizer, first if second is None else second, None, max_tokens)
-    start = _decoder_start(model)
+    start = decoder_start(model)
     ids = torch.cat([torch.tensor([start]), labels["input_ids"][:-1]])
     given = (start, *(target.ids or ())[:-1])
     # The decoder reads the target shifted right: its first token is the model's start token.
@@ -176,7 +176,8 @@ def _text(model: Any, text: Text, number: int, tokenizer: Any, max_tokens: int |
     return Prepared(Input({"encoder": source, "decoder": shifted}), {**tensors, "decoder_input_ids": ids})
 
 
-def _decoder_start(model: Any) -> int:
+def decoder_start(model: Any) -> int:
+    """Return the token that a decoder begins with."""
     for config in (model.config, getattr(model, "generation_config", None)):
         for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
             found = getattr(config, name, None)
@@ -226,6 +227,12 @@ def _segments(encoding: Any, fast: bool) -> tuple[int, ...] | None:
         current = current if sequence is None else sequence  # a separator belongs to the text it ends
         segments.append(current)
     return tuple(segments)
+
+
+def token_names(ids: Sequence[int], tokenizer: Any) -> tuple[str, ...]:
+    """Name tokens as the tokenizer does; without one they are shown as their ids."""
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    return tuple(str(i) for i in ids) if tokenizer is None else tuple(str(t) for t in tokenizer.convert_ids_to_tokens(list(ids)))
 
 
 def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, pad: int | None, device: torch.device) -> list[Batch]:

@@ -11,12 +11,12 @@ import torch
 _STARTS = frozenset({"layer_norm", "rms_norm"})
 _FIRST = frozenset({"dropout", "add"})  # the end of a model's embeddings, before any normalisation
 _KEEPS_ROWS = (
-    "linear layer_norm rms_norm dropout add add_ sub sub_ mul mul_ div div_ neg to float half bfloat16 type_as gelu relu silu normalize pow "
-    "rsqrt masked_fill where clamp detach sin cos exp tanh"
+    "linear layer_norm rms_norm dropout add add_ sub sub_ mul mul_ div div_ neg to float half bfloat16 type_as gelu relu silu normalize "
+    "pow rsqrt masked_fill where clamp detach sin cos exp tanh"
 )
 _MOVES_ROWS = (
-    "view reshape unflatten flatten transpose permute unsqueeze squeeze expand repeat __getitem__ cat stack narrow split chunk unbind pad roll "
-    "contiguous clone swapaxes movedim index_select unfold as_strided"
+    "view reshape unflatten flatten transpose permute unsqueeze squeeze expand repeat __getitem__ cat stack narrow split chunk unbind "
+    "pad roll contiguous clone swapaxes movedim index_select unfold as_strided"
 )
 _ROWWISE, _MOVES = frozenset(_KEEPS_ROWS.split()), frozenset(_MOVES_ROWS.split())
 WATCHED = _STARTS | _ROWWISE | _MOVES

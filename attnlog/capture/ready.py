@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, vocabulary
+from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, token_names, vocabulary
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
@@ -193,10 +193,9 @@ def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:
 
 def _id_axis(ids: list[int], types: torch.Tensor | None, tokenizer: Any) -> Axis:
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    tokens, special = [str(i) for i in ids], None
+    tokens, special = token_names(ids, tokenizer), None
     if tokenizer is not None:
-        tokens = [str(t) for t in tokenizer.convert_ids_to_tokens(ids)]
         marks = tuple(i in set(tokenizer.all_special_ids) for i in ids)
         special = marks if any(marks) else None
     segments = None if types is None or not bool(types.any()) else tuple(int(t) for t in types)
-    return Axis(tokens=tuple(tokens), ids=tuple(ids), segments=segments, special=special)
+    return Axis(tokens=tokens, ids=tuple(ids), segments=segments, special=special)

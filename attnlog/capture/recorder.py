@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,11 @@ from attnlog.capture.masks import Sights
 from attnlog.capture.origins import Origins
 from attnlog.capture.places import Place, Places
 from attnlog.capture.rerun import Returned
+from attnlog.capture.wanted import Wanted
 from attnlog.capture.weights import Row, by_identity, compute
 from attnlog.capture.whole import assembled
 from attnlog.errors import LayerError
 from attnlog.record import Array, Input, Layer, Missing, Vectors
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be recorded."""
-
-    layers: frozenset[int] | None
-    heads: frozenset[int] | None
-    records: frozenset[str]
-    precision: str
-    dense_tokens: int | None = None
 
 
 class Recorder:

@@ -64,6 +64,7 @@ def compute(
     dense_tokens: int | None = None,
     identity: torch.Tensor | None = None,
     keep: bool = True,
+    metrics: bool = True,
 ) -> Found:
     """Compute the weights of some heads of one input.
 
@@ -75,6 +76,7 @@ def compute(
         dense_tokens: of more queries or keys than this only the top keys of each row are returned.
         identity: weights that the model's own function gave for identity values, ``[heads, queries, keys]``, instead of the formula.
         keep: False computes metrics only.
+        metrics: False leaves them out.
     """
     device = call.device
     groups = torch.div(heads, call.group_size, rounding_mode="floor")
@@ -118,7 +120,8 @@ def compute(
             ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
             difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
             checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
-        means.add(weights, start)
+        if metrics:
+            means.add(weights, start)
         if keeper is not None:
             keeper.add(weights, start)
         elif keep:
@@ -127,7 +130,7 @@ def compute(
     return Found(
         codes=torch.cat(codes, 1).cpu().numpy() if codes else None,
         sparse=keeper.done() if keeper is not None else None,
-        metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()},
+        metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()} if metrics else {},
         explained=None if q is None else explained.cpu().numpy(),
         check=found,
         held=v is None or (bool((checks <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))),

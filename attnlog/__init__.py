@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from attnlog.capture.api import capture as capture
     from attnlog.capture.tensors import from_tensors as from_tensors
     from attnlog.errors import AttnlogError as AttnlogError
+    from attnlog.outputs import Loss as Loss
+    from attnlog.outputs import Prediction as Prediction
+    from attnlog.outputs import SaliencyMap as SaliencyMap
     from attnlog.record import Capture as Capture
     from attnlog.record import Input as Input
     from attnlog.record import Missing as Missing
     from attnlog.run import Run as Run
+    from attnlog.saliency import Saliency as Saliency
     from attnlog.sparse import SparseWeights as SparseWeights
     from attnlog.store.open import SavedRun as SavedRun
     from attnlog.store.open import SavedStep as SavedStep
     from attnlog.store.open import open_run as open
     from attnlog.view.export import export_html as export
     from attnlog.view.server import view as view
+    from attnlog.words import Word as Word
     from attnlog_integrations.transformers.callback import AttentionCallback as AttentionCallback
 
 # public name → (module, name there, extra that brings its packages)
@@ -33,11 +38,16 @@ _PUBLIC: dict[str, tuple[str, str, str | None]] = {
     "AttnlogWarning": ("attnlog.boundary", "AttnlogWarning", None),
     "Capture": ("attnlog.record", "Capture", None),
     "Input": ("attnlog.record", "Input", None),
+    "Loss": ("attnlog.outputs", "Loss", None),
     "Missing": ("attnlog.record", "Missing", None),
+    "Prediction": ("attnlog.outputs", "Prediction", None),
     "Run": ("attnlog.run", "Run", None),
+    "Saliency": ("attnlog.saliency", "Saliency", None),
+    "SaliencyMap": ("attnlog.outputs", "SaliencyMap", None),
     "SavedRun": ("attnlog.store.open", "SavedRun", None),
     "SavedStep": ("attnlog.store.open", "SavedStep", None),
     "SparseWeights": ("attnlog.sparse", "SparseWeights", None),
+    "Word": ("attnlog.words", "Word", None),
     "capture": ("attnlog.capture.api", "capture", "transformers"),
     "export": ("attnlog.view.export", "export_html", None),
     "from_tensors": ("attnlog.capture.tensors", "from_tensors", None),
@@ -51,11 +61,16 @@ __all__ = [
     "AttnlogWarning",
     "Capture",
     "Input",
+    "Loss",
     "Missing",
+    "Prediction",
     "Run",
+    "Saliency",
+    "SaliencyMap",
     "SavedRun",
     "SavedStep",
     "SparseWeights",
+    "Word",
     "capture",
     "export",
     "from_tensors",

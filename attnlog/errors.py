@@ -42,6 +42,10 @@ class LayerError(ArgumentError):
     """A layer or head was asked for that the model does not have."""
 
 
+class TargetError(ArgumentError):
+    """Saliency was asked for of a class, token or position that the model or an input does not have."""
+
+
 class NotRecordedError(AttnlogError, LookupError):
     """Something was asked of a capture or a run that was never recorded there."""
 

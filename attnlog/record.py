@@ -243,7 +243,7 @@ class Reading(ReadingBeside):
         return self.find(kind, layer, what="index").tap
 
     def _because(self, kind: str, layer: int | None, what: str | None = None) -> str:
-        about = [m for m in self.missing if m.kind == kind and m.layer in (layer, None)]
+        about = [m for m in self.missing if m.kind == kind and (layer is None or m.layer in (layer, None))]
         reasons = [m.reason for m in about if (m.what not in _BESIDE if what is None else m.what == what)]
         return f", because {reasons[0]}" if reasons else ""
 

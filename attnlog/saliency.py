@@ -39,7 +39,8 @@ class Saliency:
 
     def __post_init__(self) -> None:
         """Check what can be checked without a model."""
-        methods = (self.methods,) if isinstance(self.methods, str) else tuple(self.methods)
+        given: str | tuple[str, ...] = self.methods
+        methods = (given,) if isinstance(given, str) else tuple(given)
         unknown = [method for method in methods if method not in METHODS]
         if unknown or not methods:
             raise ArgumentError(f"methods of saliency are {methods!r}; they are any of {', '.join(METHODS)}")

@@ -39,8 +39,8 @@ class Predictions:
         """Take predictions and losses of every input."""
         task, ends = self._task, ends_of(outputs)
         if task == "answer" and ends is not None:
-            for name, logits in ends.items():
-                self._ends(batch, name, logits)
+            for name, scores in ends.items():
+                self._ends(batch, name, scores)
             return
         logits = logits_of(outputs)
         if logits is None or task is None or task in ("answer", "number"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,9 +99,16 @@ def _rows(matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matr
         else:
             pairs = [(matrix, mine[all_.index(matrix)]) for matrix in matrices]
         for matrix, layer in pairs:
-            if number >= len(matrix.weights) or _shape(layer) != tuple(matrix.weights.shape[1:]):
+            if number >= len(matrix.weights):
                 return None, "missing"
             theirs = matrix.weights[number].numpy()
+            if _shape(layer) != theirs.shape:
+                part = _cropped(theirs, layer.weights)
+                if part is None:
+                    return None, "missing"
+                worst = max(worst, part)
+                vectors = max(vectors, "missing" if layer.vectors is None else "exact", key=("exact", "missing", "wrong").index)
+                continue
             worst = max(worst, float(np.abs(layer.weights - theirs).max()))
             vectors = max(vectors, _vectors(matrix, layer, number), key=("exact", "missing", "wrong").index)
     return worst, vectors
@@ -150,18 +158,47 @@ def _explains(layers: Sequence[Any]) -> str:
 
 def _folded(matrices: Sequence[Matrix], layers: Sequence[Any]) -> float | None:
     """Compare where windows, frames or channels lie in the batch: block by block, or as rows of a whole picture."""
-    blocks = [block.numpy() for matrix in matrices for block in matrix.weights.reshape(-1, *matrix.weights.shape[-3:])]
     mine = [layer.weights for layer in layers]
-    if len(blocks) == len(mine) and {b.shape for b in blocks} == {m.shape for m in mine}:
-        worst = 0.0
-        left = list(mine)
-        for block in blocks:
-            gaps = [float(np.abs(block - one).max()) if one.shape == block.shape else np.inf for one in left]
-            best = int(np.argmin(gaps))
-            worst = max(worst, gaps[best])
-            left.pop(best)
+    found = []
+    for blocks in _blocks([matrix.weights for matrix in matrices]):
+        one = _in_any_order(blocks, mine)
+        found.append(_as_rows(blocks, mine) if one is None else one)
+    return min((worst for worst in found if worst is not None), default=None)
+
+
+def _blocks(weights: Sequence[torch.Tensor]) -> list[list[np.ndarray]]:
+    """Return ``[heads, queries, keys]`` of every window, for either place that the heads may have before or behind the windows."""
+    ways = [weights]
+    if all(one.ndim == 5 for one in weights):
+        ways.append([one.transpose(-3, -4) for one in weights])
+    return [[block.numpy() for one in way for block in one.reshape(-1, *one.shape[-3:])] for way in ways]
+
+
+def _in_any_order(blocks: Sequence[np.ndarray], mine: Sequence[np.ndarray]) -> float | None:
+    if len(blocks) != len(mine) or {b.shape for b in blocks} != {m.shape for m in mine}:
+        return None
+    worst = max(float(np.abs(b - m).max()) if b.shape == m.shape else np.inf for b, m in zip(blocks, mine, strict=True))
+    if worst <= EXACT:
         return worst
-    return _as_rows(blocks, mine)
+    worst, left = 0.0, list(mine)
+    for block in blocks:
+        gaps = [float(np.abs(block - one).max()) if one.shape == block.shape else np.inf for one in left]
+        best = int(np.argmin(gaps))
+        worst = max(worst, gaps[best])
+        left.pop(best)
+    return worst
+
+
+def _cropped(matrix: np.ndarray, mine: np.ndarray) -> float | None:
+    """Compare a square window with its part that lies on the picture: the rest of it is padding at the right and the bottom."""
+    side, count = math.isqrt(matrix.shape[-1]), mine.shape[-1]
+    if side * side != matrix.shape[-1] or matrix.shape[-2] != matrix.shape[-1] or mine.shape[-2] != count or len(matrix) != len(mine):
+        return None
+    grid, found = np.arange(side * side).reshape(side, side), []
+    for high in (h for h in range(1, side + 1) if count % h == 0 and count // h <= side):
+        places = grid[:high, : count // high].ravel()
+        found.append(float(np.abs(matrix[:, places][:, :, places] - mine).max()))
+    return min(found, default=None)
 
 
 def _as_rows(blocks: Sequence[np.ndarray], mine: Sequence[np.ndarray]) -> float | None:

@@ -21,9 +21,10 @@ def digest(output: Any) -> str:
     """Return one digest of all tensors of an output."""
     found = hashlib.sha256()
     for name, tensor in sorted(tensors(output), key=lambda one: one[0]):
-        host = tensor.detach().cpu().contiguous()
-        found.update(f"{name} {tuple(host.shape)} {host.dtype}".encode())
-        found.update(host.view(torch.uint8).numpy().tobytes() if host.numel() and host.ndim else str(host.tolist()).encode())
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if tensor.numel():
+            flat = tensor.detach().cpu().reshape(-1).contiguous()
+            found.update(flat.view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
@@ -39,12 +40,18 @@ def state(model: Any) -> dict[str, object]:
         "attention implementations": implementations(model.config),
         "training flags": [module.training for module in modules.values()],
         "modules": [(name, id(module)) for name, module in modules.items()],
-        "hooks": [(name, len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in vars(m)) for name, m in modules.items()],
+        "hooks": [(name, _hooks(m), "forward" in vars(m)) for name, m in modules.items()],
         "random numbers": (str(random.getstate()), str(np.random.get_state()), torch.get_rng_state().tolist()),
         "attention interface": (AttentionInterface.get_interface, AttentionInterface.__getitem__, "__getitem__" in vars(AttentionInterface)),
         "function modes": torch._C._len_torch_function_stack(),
         "gradient mode": torch.is_grad_enabled(),
     }
+
+
+def _hooks(module: Any) -> int:
+    """Count a module's hooks, without those that transformers leaves there itself once it was asked for attentions."""
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    return sum(not str(getattr(hook, "__module__", "")).startswith("transformers.") for hook in hooks)
 
 
 def implementations(config: Any, name: str = "") -> list[tuple[str, str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import pkgutil
 import sys
 import time
 import traceback
@@ -133,6 +135,7 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
+    _import_all()
     names = given.only.split(",") if given.only else building.names()
     results = []
     for number, (name, answer) in enumerate(each(sweep, names, at_once=given.jobs, seconds=SECONDS), 1):
@@ -150,6 +153,14 @@ def main() -> int:
     wrong = failures(plain, whole=not given.only)
     print("\n".join(wrong) if wrong else "all is well")
     return 1 if wrong else 0
+
+
+def _import_all() -> None:
+    """Import what a capture uses before the processes fork: all of them run the same code, whatever is saved meanwhile."""
+    for room in ("attnlog", "attnlog.capture"):
+        for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+            if not module.ispkg and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
 
 
 def told(result: Result) -> str:

@@ -56,6 +56,9 @@ def _at(path: str, recorded: dict[str, list[Any]], known: set[str]) -> list[Any]
 
 def _module(one: Found, path: str, matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matrix], capture: Any) -> None:
     layers = [layer for layer in layers if layer.weights is not None]
+    if len({m.sort for m in all_}) > 1:  # one module with streams of several shapes: each is held against its like
+        fitting = [layer for layer in layers if any(_shape(layer)[-2:] == tuple(m.weights.shape[-2:]) for m in matrices)]
+        layers, all_ = fitting or layers, matrices
     if not layers:
         one.outcome = "wrong" if one.outcome == "wrong" else "missing"
         one.vectors = "wrong" if one.vectors == "wrong" else "missing"
@@ -123,7 +126,7 @@ def _vectors(matrix: Matrix, layer: Any, row: int) -> str:
     if layer.vectors is None:
         return "missing"
     if matrix.query is not None and matrix.key is not None and matrix.query.ndim == 4 and len(matrix.query) > row:
-        q, k = matrix.query[row].float().numpy(), matrix.key[row].float().numpy()
+        q, k = (part[row].detach().float().numpy() for part in (matrix.query, matrix.key))
         if q.shape == layer.vectors.q.shape and k.shape[1:] == layer.vectors.k.shape[1:]:
             if len(k) != len(layer.vectors.k):  # key groups written out per head
                 k = k[:: len(k) // len(layer.vectors.k)] if len(k) > len(layer.vectors.k) else k
@@ -194,10 +197,12 @@ def _cropped(matrix: np.ndarray, mine: np.ndarray) -> float | None:
     side, count = math.isqrt(matrix.shape[-1]), mine.shape[-1]
     if side * side != matrix.shape[-1] or matrix.shape[-2] != matrix.shape[-1] or mine.shape[-2] != count or len(matrix) != len(mine):
         return None
-    grid, found = np.arange(side * side).reshape(side, side), []
-    for high in (h for h in range(1, side + 1) if count % h == 0 and count // h <= side):
-        places = grid[:high, : count // high].ravel()
-        found.append(float(np.abs(matrix[:, places][:, :, places] - mine).max()))
+    whole, found = np.arange(side * side).reshape(side, side), []
+    for shift in range(side):  # windows that are shifted carry the picture round the edge
+        grid = np.roll(whole, (shift, shift), (0, 1))
+        for high in (h for h in range(1, side + 1) if count % h == 0 and count // h <= side):
+            places = grid[:high, : count // high].ravel()
+            found.append(float(np.abs(matrix[:, places][:, :, places] - mine).max()))
     return min(found, default=None)
 
 

@@ -7,6 +7,7 @@ reference holds only if the copy's outputs are those of the model.
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,10 +46,11 @@ class Reference:
 
 
 def run(model: torch.nn.Module, inputs: Mapping[str, Any]) -> Any:
-    """Run a model as the sweep always does: from the same random state, without gradients."""
+    """Run a model as the sweep always does: from the same random state, without gradients and without a cache, as in training."""
     torch.manual_seed(5)
+    uncached = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
     with torch.no_grad():
-        return model(**inputs)
+        return model(**inputs, **uncached)
 
 
 def tensors(output: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -80,6 +82,8 @@ def _by(built: Built, output: Any, settings: dict[str, Any]) -> Reference:
     try:
         copy = model_of(built.name, **settings)
         _same_weights(built.model, copy)
+        if _shape(copy) != _shape(built.model):
+            run(copy, built.inputs)  # it takes itself apart on its first inputs, as the model did on its own
         watch = Watch(copy)
         with watch.watching():
             again = run(copy, built.inputs)
@@ -114,6 +118,10 @@ def _axes(built: Built) -> tuple[int, set[int]]:
         named = {n: v for n, v in given.items() if n == "hidden_states" and v.ndim == 3}
     rows = next((len(v) for v in named.values()), 2)
     return rows, {int(v.shape[1]) for v in named.values()}
+
+
+def _shape(model: torch.nn.Module) -> list[tuple[str, type]]:
+    return [(name, type(module)) for name, module in model.named_modules()]
 
 
 def _same_weights(model: torch.nn.Module, copy: torch.nn.Module) -> None:
@@ -160,6 +168,26 @@ PRODUCTS = {
     torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm, torch.einsum, torch.baddbmm,
     torch.functional.einsum, torch.Tensor.__rmatmul__,
 }  # fmt: skip
+
+
+def _over_keys(weights: torch.Tensor) -> bool:
+    """Whether a softmax ran over the last axis, as over keys: kernels and additive scores have theirs elsewhere."""
+    sums = weights.float().nan_to_num(nan=0.0).sum(-1)
+    return bool(((sums - 1).abs() < 1e-3).logical_or(sums.abs() < 1e-6).all())
+
+
+def _effective(weights: torch.Tensor, value: Any, output: Any) -> torch.Tensor:
+    """Return the weights by which values become the output: a sink may scale each row of the output only after its softmax."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 4 or value.ndim != 4 or weights.shape[1] % value.shape[1]:
+        return weights
+    wide = value.repeat_interleave(weights.shape[1] // value.shape[1], 1).float()
+    if weights.shape[-1] != wide.shape[-2]:
+        return weights
+    made, given = weights.float() @ wide, output.transpose(1, 2).float()
+    if made.shape != given.shape or torch.allclose(made, given, atol=1e-4, rtol=1e-3):
+        return weights
+    scale = (made * given).sum(-1, keepdim=True) / (made * made).sum(-1, keepdim=True).clamp(min=1e-12)
+    return weights * scale if torch.allclose(made * scale, given, atol=1e-4, rtol=1e-3) else weights
 
 
 class Watch(TorchFunctionMode):
@@ -228,7 +256,8 @@ class Watch(TorchFunctionMode):
             if not valid(weights):
                 weights = inner[-1].weights if inner else None
             if weights is not None:
-                self._found.append(Matrix(path, 0, weights, "interface", query, key))
+                output = result[0] if isinstance(result, tuple) else result
+                self._found.append(Matrix(path, 0, _effective(weights, value, output), "interface", query, key))
             return result
 
         return attention if callable(function) else function
@@ -244,7 +273,7 @@ class Watch(TorchFunctionMode):
         result = function(*args, **kwargs)
         if function in TOUCHES and self._loose:
             self._touched(args, result)
-        if function in SOFTMAX and isinstance(result, torch.Tensor) and valid(result):
+        if function in SOFTMAX and isinstance(result, torch.Tensor) and result.ndim > 2 and _over_keys(result) and valid(result):
             self._loose.append((self._stack[-1] if self._stack else "", result, bool(self._inside)))
             del self._loose[:-8]
         return result

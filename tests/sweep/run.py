@@ -64,9 +64,6 @@ def sweep(name: str) -> Result:
     try:
         with witness.of(built.model):
             capture = attnlog.capture(built.model, dict(built.inputs), record=RECORD)
-        result.sorts = compared(capture, known)
-        result.recorded = len(capture.layers)
-        result.said = "; ".join(dict.fromkeys(str(missing) for missing in capture.missing))
     except AttnlogError as error:
         result.said = str(error)
         for matrix in known.matrices:
@@ -75,6 +72,10 @@ def sweep(name: str) -> Result:
         result.crash = _place(error)
         for matrix in known.matrices:
             result.sorts[matrix.sort] = Found("crash", vectors="crash", said=result.crash, where=matrix.path)
+    else:
+        result.sorts = compared(capture, known)
+        result.recorded = len(capture.layers)
+        result.said = "; ".join(dict.fromkeys(str(missing) for missing in capture.missing))
     result.reason = known.reason
     result.harm = [f"{what} changed" for what in changed(before, state(built.model))]
     if witness.differs(built.model):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 import numpy as np
 
@@ -26,10 +25,10 @@ def write_beside(capture: Capture) -> Iterator[Asset]:
         places.update({id(one): (name, span) for one, span in zip(layers, asset.batches, strict=True)})
         yield asset
     for name, layers in spread("states", states, [24 * one.tokens for one in states]):
-        yield encode(name, "states", (states_batch(list(rows), places) for _, rows in groupby(layers, lambda one: (one.input, one.axis))))
+        yield encode(name, "states", [states_batch(layers, places)])
     outputs = sorted(capture.outputs, key=lambda one: (one.input, one.axis))
     for name, part in spread("outputs", outputs, [_size(one) for one in outputs]):
-        yield encode(name, "outputs", (outputs_batch(list(rows)) for _, rows in groupby(part, lambda one: (one.input, one.axis))))
+        yield encode(name, "outputs", [outputs_batch(part)])
 
 
 def _wide(one: States) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from attnlog.boundary import Boundary
 from attnlog.delivery.discovery import Named
+from attnlog.saliency import Saliency
 from attnlog_integrations.transformers.naming import run_folder, run_name
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.recorder import Recorder
@@ -36,7 +37,9 @@ class AttentionCallback(TrainerCallback):
         every: besides, every so many steps.
         layers: layers to record; default all.
         heads: query heads to record; default all.
-        record: any of ``"attention"``, ``"vectors"``, ``"values"``.
+        record: any of ``"attention"``, ``"vectors"``, ``"values"``; ``"states"`` (statistics of hidden states), ``"hidden"`` (the states
+            too), ``"predictions"`` (top answers, loss per token), ``"saliency"``.
+        saliency: an `attnlog.Saliency`: by which methods and of what, where ``"saliency"`` is recorded.
         max_tokens: longer inputs are cut to this length, and say so.
         dense_tokens: of inputs longer than this the top keys of each query row are kept, and the mass left out.
         precision: of the weights: ``"u8"``, ``"f16"`` or ``"f32"``.
@@ -60,6 +63,7 @@ class AttentionCallback(TrainerCallback):
         layers: int | Iterable[int] | None = None,
         heads: int | Iterable[int] | None = None,
         record: str | Iterable[str] = ("attention", "vectors"),
+        saliency: Saliency | None = None,
         max_tokens: int = 256,
         dense_tokens: int = 512,
         precision: str = "u8",
@@ -77,6 +81,7 @@ class AttentionCallback(TrainerCallback):
             layers=layers,
             heads=heads,
             record=record,
+            saliency=saliency,
             max_tokens=max_tokens,
             dense_tokens=dense_tokens,
             precision=precision,

@@ -10,6 +10,8 @@ from attnlog.sparse import TOP
 #: Bytes per weight after compression, and per element of queries and keys; measured on trained attention of 100 tokens.
 _WEIGHT = {"u8": 0.65, "f16": 1.8, "f32": 3.7}
 _ELEMENT = {"f16": 1.9, "i8": 0.95, "f32": 3.7}
+_STATE = 23  # bytes of the six statistics of a token at a layer
+_OUTPUT = {"predictions": 60, "saliency": 12}  # bytes of a token; of saliency on each axis
 _INDEX = 1.3  # of a kept key of a long input, beside its weight
 
 
@@ -33,7 +35,18 @@ def step_cost(
     width = _head_width(config)
     roles = 2 * ("vectors" in record) + ("values" in record)
     elements = per_input * sum(lengths) * width * roles
-    return per_input, int(weights + elements * _ELEMENT[vector_precision])
+    norms = 3.7 * per_input * sum(lengths) if "values" in record else 0
+    return per_input, int(weights + elements * _ELEMENT[vector_precision] + norms + _beside(config, stacks, lengths, record))
+
+
+def _beside(config: Any, stacks: Sequence[tuple[int, int]], lengths: Sequence[int], record: Sequence[str]) -> float:
+    """Bytes of hidden states, predictions and saliency; embeddings are a layer, and cross attention has no states of its own."""
+    layers = sum(depth + 1 for depth, _ in stacks[:2])
+    hidden = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
+    states = _STATE * layers if {"states", "hidden"} & set(record) else 0
+    whole = _ELEMENT["f16"] * layers * hidden if "hidden" in record and isinstance(hidden, int) else 0
+    axes = {"saliency": min(len(stacks), 2)}
+    return sum(lengths) * (states + whole + sum(size * axes.get(name, 1) for name, size in _OUTPUT.items() if name in record))
 
 
 def said(inputs: int, heads: int, cost: int) -> str:

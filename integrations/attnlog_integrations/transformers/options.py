@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from attnlog.delivery.discovery import Named, check_names
-from attnlog.errors import ArgumentError, InputError
+from attnlog.errors import ArgumentError, InputError, MissingExtraError
 from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
+from attnlog.saliency import Saliency
 from attnlog.sizes import parse_size
 
 EVENTS = ("evaluate", "save", "begin", "end")
-RECORDS = ("attention", "vectors", "values")
+RECORDS = ("attention", "vectors", "values", "states", "hidden", "predictions", "saliency")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Options:
     layers: tuple[int, ...] | None
     heads: tuple[int, ...] | None
     record: tuple[str, ...]
+    saliency: Saliency | None
     max_tokens: int
     dense_tokens: int
     precision: str
@@ -64,6 +67,7 @@ class Options:
             layers=_numbers("layers", given["layers"]),
             heads=_numbers("heads", given["heads"]),
             record=record,
+            saliency=_saliency(given["saliency"], record),
             max_tokens=_count("max_tokens", given["max_tokens"], 2),
             dense_tokens=_count("dense_tokens", given["dense_tokens"], 0),
             precision=given["precision"],
@@ -79,6 +83,19 @@ def _several(name: str, given: str | Iterable[str], known: Sequence[str]) -> tup
         if value not in known:
             raise ArgumentError(f"{name} has {value!r}; it takes any of {', '.join(known)}")
     return tuple(dict.fromkeys(asked))
+
+
+def _saliency(given: Any, record: Sequence[str]) -> Saliency | None:
+    if "saliency" not in record:
+        if given is not None:
+            raise ArgumentError("saliency is given but not recorded: name 'saliency' in record")
+        return None
+    if given is not None and not isinstance(given, Saliency):
+        raise ArgumentError(f"saliency is {given!r}; it takes an attnlog.Saliency")
+    asked = given or Saliency()
+    if "integrated_gradients" in asked.methods and find_spec("captum") is None:
+        raise MissingExtraError("captum", "saliency", "saliency by integrated gradients")
+    return asked
 
 
 def _count(name: str, given: Any, least: int) -> int:

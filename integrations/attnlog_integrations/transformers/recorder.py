@@ -80,6 +80,7 @@ class Recorder:
             precision=options.precision,
             dense_tokens=options.dense_tokens,
             max_tokens=options.max_tokens,
+            saliency=options.saliency,
         )
         self.run.log(
             captured,

@@ -1,4 +1,4 @@
-"""Builds a tiny model with random weights of nearly every configuration type, and inputs it runs on: ``python -m tests.sweep.build [name …]``."""
+"""Builds a tiny model of nearly every configuration type, and inputs it runs on: ``python -m tests.sweep.build [name …]``."""
 
 from __future__ import annotations
 

@@ -216,13 +216,18 @@ def _as_rows(blocks: Sequence[np.ndarray], mine: Sequence[np.ndarray]) -> float 
         theirs, ours = (_sorted_rows([one[head] for one in part]) for part in (blocks, mine))
         if len(ours) > len(theirs) or not len(ours):
             return None
+        theirs = theirs[np.argsort(theirs[:, 0])]
+        largest = theirs[:, 0]
         for row in ours:
             width = min(len(row), theirs.shape[1])
             if row[width:].max(initial=0.0) > EXACT:
                 return None
             padded = np.zeros(theirs.shape[1], np.float32)
             padded[:width] = row[:width]
-            worst = max(worst, float(np.abs(theirs - padded).max(1).min()))
+            # Only rows whose largest weight is about the same can be this one.
+            first, last = np.searchsorted(largest, [row[0] - 2 * EXACT, row[0] + 2 * EXACT])
+            near = theirs[first:last] if last > first else theirs
+            worst = max(worst, float(np.abs(near - padded).max(1).min()))
     return worst
 
 

@@ -42,7 +42,11 @@ def state(model: Any) -> dict[str, object]:
         "modules": [(name, id(module)) for name, module in modules.items()],
         "hooks": [(name, _hooks(m), "forward" in vars(m)) for name, m in modules.items()],
         "random numbers": (str(random.getstate()), str(np.random.get_state()), torch.get_rng_state().tolist()),
-        "attention interface": (AttentionInterface.get_interface, AttentionInterface.__getitem__, "__getitem__" in vars(AttentionInterface)),
+        "attention interface": (
+            AttentionInterface.get_interface,
+            AttentionInterface.__getitem__,
+            "__getitem__" in vars(AttentionInterface),
+        ),
         "function modes": torch._C._len_torch_function_stack(),
         "gradient mode": torch.is_grad_enabled(),
     }

@@ -130,7 +130,9 @@ def _packed(parts: list[Any], pixels: str, grid: str) -> Given:
 
 def _sounds(model: Any, takes: Any) -> Iterator[Given]:
     parts = _parts(model.config, "audio_config", "encoder_config", "encoder", "audio_encoder_config", "speech_config")
-    mels = _find(parts, "num_mel_bins", "feature_size", "input_feat_per_channel", "input_dim", "feature_projection_input_dim", "n_mels") or 16
+    mels = (
+        _find(parts, "num_mel_bins", "feature_size", "input_feat_per_channel", "input_dim", "feature_projection_input_dim", "n_mels") or 16
+    )
     frames = 2 * int(_find(parts, "max_source_positions") or 20)
     if "input_features" in takes:
         yield {"input_features": noise(ROWS, mels, frames)}

@@ -198,7 +198,9 @@ class Watch(TorchFunctionMode):
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._stack: list[str] = []
         self._found: list[Matrix] = []
-        self._loose: list[tuple[str, torch.Tensor, bool]] = []  # softmaxes that nothing was multiplied with yet, and whether the interface ran them
+        self._loose: list[
+            tuple[str, torch.Tensor, bool]
+        ] = []  # softmaxes that nothing was multiplied with yet, and whether the interface ran them
         self._inside = 0
 
     @contextmanager
@@ -284,7 +286,7 @@ class Watch(TorchFunctionMode):
             path, weights, _ = entry
             for one in operands[-3:]:
                 if one.data_ptr() == weights.data_ptr() and one.numel() == weights.numel():
-                    self._loose.remove(entry)
+                    self._loose = [other for other in self._loose if other is not entry]
                     shaped = one if one.ndim <= weights.ndim and one.shape[-1] == weights.shape[-1] else weights
                     self._found.append(Matrix(path, 0, (weights if weights.ndim >= 4 else shaped).clone(), "softmax"))
                     break

@@ -48,7 +48,10 @@ RULES: tuple[Rule, ...] = (
     (r"window_size", lambda v: min(v, 4) if v < 33 else 32),
     (r"window|chunk|block_size", _same),
     (r"num_queries|num_query|num_latents|num_proposals|num_detection|num_denoising|num_points$", _to(6)),
-    (r"^d_model$|n_embd|width$|hidden|embed|dim$|dims$|channel|_size$|^size$|filters|features|units|out_dim|_d$|d_state|conv_dim", _to(HIDDEN)),
+    (
+        r"^d_model$|n_embd|width$|hidden|embed|dim$|dims$|channel|_size$|^size$|filters|features|units|out_dim|_d$|d_state|conv_dim",
+        _to(HIDDEN),
+    ),
     (r"mel_bins|n_mels", _to(16)),
     (r"buckets|bins|num_embeddings|num_hash", _to(32)),
 )

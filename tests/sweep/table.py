@@ -82,7 +82,9 @@ def failures(results: list[Row], *, whole: bool) -> list[str]:
     lines = []
     for result in results:
         lines += [f"CRASH {result['name']}: {result['crash']}"] if result["crash"] else []
-        lines += [f"WRONG {result['name']}, {s}: {o['said']} at {o['where']}" for s, o in result["sorts"].items() if o["outcome"] == "wrong"]
+        lines += [
+            f"WRONG {result['name']}, {s}: {o['said']} at {o['where']}" for s, o in result["sorts"].items() if o["outcome"] == "wrong"
+        ]
         lines += [f"WRONG {result['name']}, {s}: q and k" for s, o in result["sorts"].items() if o["vectors"] == "wrong"]
         lines += [f"HARM {result['name']}: {harm}" for harm in result["harm"]]
     if whole:

@@ -6,6 +6,7 @@ write a function of a `Block` and put it into `METRICS`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,8 @@ class Block:
 
     weights: Tensor  # float32 [heads, rows, keys]
     rows: Tensor  # int64 [rows], the query number of each row
-    keys: Tensor  # int64 [keys], 0 … keys − 1
+    keys: Tensor  # int64 [keys], 0 … keys − 1; a causal block may end before the last key, as later weights are 0
+    total: int  # how many keys there are
     xp: Xp  # numpy or torch
     aligned: bool  # queries and keys are the same tokens
     separators: Tensor | None  # float32 [keys], 1 at special keys other than key 0
@@ -56,6 +58,8 @@ def entropy(block: Block) -> Rows | None:
     Source: Shannon 1948; used of attention heads by Clark et al. 2019, "What Does BERT Look At?", section 3.3.
     """
     w = block.weights
+    if hasattr(block.xp, "special"):  # torch computes −w·ln w in one pass
+        return block.xp.special.entr(w).sum(-1) / math.log(2), _everywhere(block)
     return -(w * block.xp.log2(block.xp.where(w > 0, w, 1.0))).sum(-1), _everywhere(block)
 
 
@@ -84,7 +88,7 @@ def next(block: Block) -> Rows | None:
     """Weight of the token after, wᵢ,ᵢ₊₁, over rows that have one. Source: Clark et al. 2019, section 3.1."""
     if not block.aligned:
         return None
-    return _at(block, block.rows + 1), block.rows < len(block.keys) - 1
+    return _at(block, block.rows + 1), block.rows < block.total - 1
 
 
 def self_(block: Block) -> Rows | None:
@@ -104,7 +108,7 @@ def separator(block: Block) -> Rows | None:
     """Weight of special tokens other than key 0 ([SEP], </s>, …). Source: Clark et al. 2019, section 3.2."""
     if block.separators is None:
         return None
-    return (block.weights * block.separators[None, None]).sum(-1), _everywhere(block)
+    return block.weights @ block.separators, _everywhere(block)
 
 
 def induction(block: Block) -> Rows | None:
@@ -154,16 +158,19 @@ class MetricMeans:
         self._counts: dict[str, Tensor] = {}
 
     def add(self, weights: Tensor, start: int) -> None:
-        """Add query rows ``start …`` of all heads, float32 ``[heads, rows, keys]``."""
+        """Add query rows ``start …`` of all heads, float32 ``[heads, rows, keys]``; later keys may be left out where all are 0."""
         rows = np.arange(start, start + weights.shape[1])
+        width = weights.shape[-1]
+        repeats = self._repeats(rows)
         block = Block(
             weights=weights,
             rows=self._asarray(rows),
-            keys=self._keys,
+            keys=self._keys[:width],
+            total=len(self._keys),
             xp=self._xp,
             aligned=self._aligned,
-            separators=self._separators,
-            repeats=self._repeats(rows),
+            separators=None if self._separators is None else self._separators[:width],
+            repeats=None if repeats is None else repeats[:, :width],
         )
         for name, metric in METRICS.items():
             found = metric(block)

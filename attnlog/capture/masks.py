@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -17,6 +18,11 @@ class Sight:
     causal: bool | None
     window: int | None
     plain: bool  # the mask only hides keys: nothing else is added to scores
+
+    @cached_property
+    def hollow(self) -> bool:
+        """Whether some query sees no key at all: its weights are 0, and no softmax."""
+        return self.additive is not None and bool((self.additive == -torch.inf).all(-1).any())
 
 
 class Sights:

@@ -153,6 +153,7 @@ class Recorder:
             "precision": self._wanted.precision,
             "dense_tokens": self._wanted.dense_tokens,
             "keep": "attention" in self._wanted.records,
+            "metrics": self._wanted.metrics,
         }
         # A training's autocast would round the scores; the model's own function alone runs under it.
         exactly = torch.autocast(device.type, enabled=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from attnlog.capture.quantise import quantised
 from attnlog.record import Sparse
 from attnlog.sparse import MASS, PICTURE, TOP, starts
 
@@ -30,8 +31,6 @@ class Keeper:
 
     def add(self, weights: torch.Tensor, start: int) -> None:
         """Take the weights of some query rows, float32 ``[heads, rows, keys]``, the first of them query `start`."""
-        from attnlog.capture.weights import quantised
-
         heads, rows, _ = weights.shape
         cells = self._pooled(weights)
         into = self._rows[start : start + rows, None].expand(heads, rows, cells.shape[2])
@@ -59,8 +58,6 @@ class Keeper:
 
     def done(self) -> Sparse:
         """Put the blocks together."""
-        from attnlog.capture.weights import quantised
-
         return Sparse(
             picture=quantised(self._picture, "u8").cpu().numpy(),
             counts=torch.cat(self._counts, 1).numpy().astype(np.uint32),

@@ -23,6 +23,7 @@ class Wanted:
     records: frozenset[str]
     precision: str
     dense_tokens: int | None = None
+    metrics: bool = True
 
 
 def wanted_of(

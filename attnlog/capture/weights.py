@@ -5,6 +5,7 @@ weights = softmax(softcap(scale · q·kᵀ) + position bias + mask [with sink]),
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from attnlog.capture.call import Call
 from attnlog.capture.masks import Sight
+from attnlog.capture.quantise import Codes
 from attnlog.capture.sparse import Keeper
 from attnlog.metrics import MetricMeans
 from attnlog.record import Array, Axis, FloatArray, Sparse
@@ -48,13 +50,6 @@ class Found:
     finite: bool  # what the model's own function gave are numbers
 
 
-def quantised(weights: torch.Tensor, precision: str) -> torch.Tensor:
-    """Encode float32 weights on their device, as `attnlog.record.to_codes` does."""
-    if precision == "u8":
-        return weights.clamp(0, 1).sqrt_().mul_(255).round_().to(torch.uint8)
-    return weights.half() if precision == "f16" else weights
-
-
 def compute(
     call: Call,
     row: Row,
@@ -82,13 +77,14 @@ def compute(
     groups = torch.div(heads, call.group_size, rounding_mode="floor")
     q = k = v = out = None
     if call.query is not None and call.key is not None:
-        q = call.query[row.number][heads][:, row.queries].float()
-        k = call.key[row.number][groups][:, row.keys].float().transpose(1, 2)
+        q = _taken(call.query[row.number], heads, row.queries).float() * call.scale
+        k = _taken(call.key[row.number], groups, row.keys).float().transpose(1, 2)
     if call.value is not None and call.output is not None:
-        v = call.value[row.number][groups][:, row.keys].float()
-        out = call.output[row.number][row.queries][:, heads].transpose(0, 1).float()
-    given = identity if identity is not None else call.weights
+        v = _taken(call.value[row.number], groups, row.keys).float()
+        out = _taken(call.output[row.number].transpose(0, 1), heads, row.queries).float()
+    given = identity if identity is not None else None if call.weights is None else call.weights[row.number]
     plain = given is None and row.sight.plain and call.softcap is None and call.bias is None
+    shape = (len(heads), len(row.queries), len(row.keys))
     means = MetricMeans(
         row.query_axis,
         row.key_axis,
@@ -97,38 +93,40 @@ def compute(
         xp=torch,
         asarray=lambda array: torch.as_tensor(array, device=device),
     )
-    codes = []
-    long = dense_tokens is not None and max(len(row.queries), len(row.keys)) > dense_tokens
-    keeper = Keeper(len(heads), len(row.queries), len(row.keys), precision=precision, device=device) if keep and long else None
+    long = dense_tokens is not None and max(shape[1:]) > dense_tokens
+    keeper = Keeper(*shape, precision=precision, device=device) if keep and long else None
+    codes = Codes(shape, precision, device) if keep and not long else None
     finite = torch.ones((), dtype=torch.bool, device=device)
     explained = torch.zeros(len(heads), device=device)
     checks = torch.zeros(len(heads), device=device)
-    for start in range(0, len(row.queries), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(row.queries)))
-        scores = None if q is None or k is None else torch.matmul(q[:, rows], k).mul_(call.scale)
+    # Later keys of a causal block are masked: their weights are 0 and need no computing.
+    causal = given is None and row.sight.causal is True and row.aligned and shape[1] == shape[2] and keeper is None
+    for start, stop, rows in _blocks(shape[1], whole=keep or metrics):
+        seen = slice(0, stop) if causal else slice(None)
+        scores = None if q is None or k is None else torch.matmul(q[:, rows], k[:, :, seen])
         if given is not None:
-            taken = given if identity is not None else given[row.number]
-            weights = taken[heads][:, row.queries[rows]][:, :, row.keys].float()
+            weights = _taken(given, heads, row.queries[rows])[:, :, row.keys].float()
             finite &= weights.isfinite().all()
         else:
             assert scores is not None
-            weights = _formula(scores, call, row, heads, rows)
+            # Where the scores are needed once more, they are not overwritten.
+            weights = _formula(scores if plain else scores.clone(), call, row, heads, rows, seen)
         if scores is not None and not plain:
-            alone = _explained(scores, call, row, heads, rows, weights)
+            alone = _explained(scores, call, row, heads, rows, seen, weights)
             explained = torch.maximum(explained, (alone - weights).abs().amax((1, 2)))
         if v is not None and out is not None:
-            ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device)
-            difference = torch.matmul(weights[:, ends], v) - out[:, rows][:, ends]
+            ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device) if keep or metrics else slice(None)
+            difference = torch.matmul(weights[:, ends], v[:, seen]) - out[:, rows][:, ends]
             checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
         if metrics:
             means.add(weights, start)
         if keeper is not None:
             keeper.add(weights, start)
-        elif keep:
-            codes.append(quantised(weights, precision))
+        elif codes is not None:
+            codes.put(weights if given is None else weights.clone(), start)
     found = None if v is None else max(float(checks.max()), float(call.keywords.get("difference", 0.0)))
     return Found(
-        codes=torch.cat(codes, 1).cpu().numpy() if codes else None,
+        codes=codes.codes.cpu().numpy() if codes is not None else None,
         sparse=keeper.done() if keeper is not None else None,
         metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()} if metrics else {},
         explained=None if q is None else explained.cpu().numpy(),
@@ -136,6 +134,24 @@ def compute(
         held=v is None or (bool((checks <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))),
         finite=bool(finite),
     )
+
+
+def _blocks(queries: int, *, whole: bool) -> Iterator[tuple[int, int, Any]]:
+    """Say which query rows to compute at a time, from and to: all of them in blocks, or only the first and last of each for the check."""
+    starts = range(0, queries, BLOCK)
+    if whole:
+        for start in starts:
+            stop = min(start + BLOCK, queries)
+            yield start, stop, slice(start, stop)
+    else:
+        yield 0, queries, sorted({end for start in starts for end in (start, min(start + BLOCK, queries) - 1)})
+
+
+def _taken(tensor: torch.Tensor, heads: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Take some heads and tokens of ``[heads, tokens, …]``, without a copy where that is all of them."""
+    if len(heads) != tensor.shape[0] or heads.is_cuda or not bool((heads == torch.arange(len(heads))).all()):
+        tensor = tensor[heads]
+    return tensor if len(tokens) == tensor.shape[1] else tensor[:, tokens]
 
 
 def _allowed(call: Call, v: torch.Tensor) -> torch.Tensor:
@@ -150,37 +166,41 @@ def _near(call: Call) -> bool:
     return float(call.keywords.get("difference", 0.0)) <= TOLERANCE.get(call.output.dtype, 1e-3) * max(1.0, float(call.output.abs().max()))
 
 
-def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: slice) -> torch.Tensor:
+def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: Any, seen: slice) -> torch.Tensor:
+    """Make weights of scores, which are overwritten."""
     if call.softcap is not None:
-        scores = torch.tanh(scores / call.softcap) * call.softcap
+        scores = scores.div_(call.softcap).tanh_().mul_(call.softcap)
     if call.bias is not None:
         bias: Any = call.bias
         bias = bias[min(row.number, bias.shape[0] - 1)]
         bias = (bias if bias.shape[0] == 1 else bias[heads]).to(scores.device)
-        scores = scores + bias[:, row.queries[rows]][:, :, row.keys].float()
+        scores.add_(bias[:, row.queries[rows]][:, :, row.keys[seen]].float())
     if row.sight.additive is not None:
         hidden = row.sight.additive
-        scores = scores + (hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows]
-    return _softmax(scores, call, heads)
+        scores.add_((hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows, seen])
+    return _softmax(scores, call, heads, hollow=row.sight.hollow)
 
 
-def _softmax(scores: torch.Tensor, call: Call, heads: torch.Tensor) -> torch.Tensor:
+def _softmax(scores: torch.Tensor, call: Call, heads: torch.Tensor, *, hollow: bool = True) -> torch.Tensor:
     """Softmax over keys, and over the head's sink where it has one; rows without any key are 0."""
     if call.sinks is not None:
         sink = call.sinks.to(scores.device)[heads].float()[:, None, None].expand(-1, scores.shape[1], 1)
         return torch.softmax(torch.cat([scores, sink], -1), -1)[..., :-1].nan_to_num(0.0)
-    return torch.softmax(scores, -1).nan_to_num(0.0)
+    weights = torch.softmax(scores, -1)
+    return weights.nan_to_num_(0.0) if hollow else weights
 
 
-def _explained(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: slice, weights: torch.Tensor) -> torch.Tensor:
+def _explained(
+    scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, rows: Any, seen: slice, weights: torch.Tensor
+) -> torch.Tensor:
     """Softmax of scale·q·kᵀ alone, with the sink, under the mask that assets name."""
     if row.sight.causal is None:
-        seen = weights > 0
+        visible = weights > 0
     elif row.sight.additive is None:
         return _softmax(scores, call, heads)
     else:
-        seen = (row.sight.additive > -torch.inf)[:1, rows]
-    return _softmax(scores.masked_fill(~seen, -torch.inf), call, heads)
+        visible = (row.sight.additive > -torch.inf)[:1, rows, seen]
+    return _softmax(scores.masked_fill(~visible, -torch.inf), call, heads)
 
 
 def by_identity(call: Call, row: int) -> torch.Tensor:

@@ -15,9 +15,10 @@ import numpy as np
 
 from attnlog.capture.tensors import from_tensors
 from attnlog.format.write import write_assets
-from attnlog.record import Capture, Missing, Sparse, to_weights
+from attnlog.outputs import STATISTICS, Loss, Output, Prediction, SaliencyMap, States
+from attnlog.record import Axis, Capture, Input, Missing, Sparse, to_weights
 from attnlog.store.folder import Writer
-from attnlog.store.open import open_run
+from attnlog.store.open import SavedStep, open_run
 
 HERE = Path(__file__).parent
 Rng = np.random.Generator
@@ -84,12 +85,78 @@ def exact(rng: Rng) -> list[Capture]:
     return [from_tensors(m["w"], [f"t{i}" for i in range(100)], queries=m["q"], keys=m["k"])]
 
 
+def beside(rng: Rng) -> list[Capture]:
+    """Hidden states, predictions, losses, saliency and norms of values; the second step's states are large, the third keeps statistics only."""
+    text = "the cats sat"
+    tokens, starts, ends = ("<s>", "the", "cat", "s", "sat"), (0, 0, 4, 7, 9), (0, 3, 7, 8, 12)
+    axis = Axis(tokens=tokens, text=text, ids=(1, 5, 6, 7, 8), starts=starts, ends=ends, special=(True, False, False, False, False))
+    patches = Axis(tokens=tuple(f"p{n}" for n in range(6)), labels=tuple(f"row {n // 3}, column {n % 3}" for n in range(6)))
+    captures = []
+    for step in range(3):
+        m = grouped(rng, 5, 2, 4, 2, 8, causal=True)
+        plain = from_tensors(m["w"], list(tokens), queries=m["q"], keys=m["k"], values=m["v"])
+        norms = [rng.random((4, 5)).astype("f4") * 3 for _ in range(2)]
+        layers = [
+            replace(x, vectors=replace(x.vectors, norms=n)) for x, n in zip(plain.layers, norms, strict=True) if x.vectors is not None
+        ]
+        axes = {"self": axis, "vision": patches}
+        found = replace(plain, inputs=(Input(axes),), layers=tuple(layers))
+        captures.append(replace(found, hidden_states=states(rng, 1e6 if step == 1 else 1, kept=step < 2), outputs=outputs(rng, step)))
+    return captures
+
+
+def states(rng: Rng, scale: float, *, kept: bool) -> tuple[States, ...]:
+    """Three layers on five tokens; the second token's embedding is 0, and so has no cosine."""
+    values = rng.normal(size=(3, 5, 4)) * scale
+    values[0, 1] = 0
+    values = values.astype("f2" if scale == 1 else "f4")
+    made = []
+    for layer, one in enumerate(values.astype("f8")):
+        cosine = np.full(5, np.nan)
+        if layer:
+            before = values[layer - 1].astype("f8")
+            with np.errstate(invalid="ignore"):
+                cosine = (one * before).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(before, axis=-1)
+        numbers = (one.mean(-1), one.std(-1), np.linalg.norm(one, axis=-1), one.min(-1), one.max(-1), cosine)
+        statistics = {name: value.astype("f4") for name, value in zip(STATISTICS, numbers, strict=True)}
+        made.append(States(input=0, axis="self", layer=layer, width=4, statistics=statistics, values=values[layer] if kept else None))
+    return tuple(made)
+
+
+def outputs(rng: Rng, step: int) -> tuple[Output, ...]:
+    chances = -np.sort(-softmax(rng.normal(size=(5, 3)))).astype("f4")
+    ids = rng.integers(0, 90, (5, 3)).astype("i4")
+    labels = tuple(tuple(f"w{n}" for n in row) for row in ids)
+    losses = np.array([*rng.random(4) * 3, np.nan], dtype="f4")
+    target = {"target": "logit of 'w1' at token 4 ('sat')", "position": 4}
+    made: list[Output] = [
+        Prediction(input=0, axis="self", task="next", tokens=5, ids=ids, probabilities=chances, labels=labels),
+        Prediction(
+            input=0,
+            axis="self",
+            task="class",
+            tokens=5,
+            ids=np.array([[1, 0]], dtype="i4"),
+            probabilities=np.array([[0.75, 0.25]], dtype="f4"),
+            labels=(("good", "bad"),),
+        ),
+        Loss(input=0, axis="self", task="next", values=losses),
+        SaliencyMap(input=0, axis="self", method="gradient", values=rng.random(5).astype("f4"), **target),
+        SaliencyMap(
+            input=0, axis="self", method="integrated_gradients", values=rng.normal(size=5).astype("f4"), steps=32, error=0.0025, **target
+        ),
+        SaliencyMap(input=0, axis="vision", method="gradient_x_input", values=rng.normal(size=6).astype("f4"), target="loss"),
+    ]
+    return tuple(made[: 6 - step])
+
+
 RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
     "decoder": (decoder, {"precision": "u8"}),
     "pair": (pair, {"precision": "f16"}),
     "sequence": (sequence_to_sequence, {"precision": "f32"}),
     "long": (long, {"precision": "u8", "vector_precision": "i8", "dense_tokens": 64}),
     "exact": (exact, {"precision": "f32", "vector_precision": "f32", "dense_tokens": 64}),
+    "beside": (beside, {"precision": "u8"}),
 }
 
 
@@ -107,6 +174,34 @@ def plain(sparse: Sparse) -> dict[str, object]:
         "picture_sha256": hashlib.sha256(sparse.picture.tobytes()).hexdigest(),
         "picture_shape": list(sparse.picture.shape),
     }
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """Write float32 numbers as `short` does, and null for NaN."""
+    return [None if value != value else float(f"{value:.9g}") for value in values]
+
+
+def state(opened: SavedStep, one: States) -> dict[str, object]:
+    """What any reader must find of one layer's hidden states; `values` is null where only statistics were written."""
+    values = opened.with_values(one).values
+    return {
+        "input": one.input,
+        "axis": one.axis,
+        "layer": one.layer,
+        "width": one.width,
+        **{name: numbers(found) for name, found in one.statistics.items()},
+        "values": None if values is None else short(values.astype("f4").reshape(-1)),
+    }
+
+
+def output(one: Output) -> dict[str, object]:
+    said: dict[str, object] = {"input": one.input, "axis": one.axis, "role": type(one).__name__}
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            said[name] = value.tolist() if value.dtype == np.int32 else numbers(value.reshape(-1))
+        else:
+            said[name] = value if not isinstance(value, float) else float(f"{value:.9g}")
+    return said
 
 
 def expected(directory: Path) -> dict[str, object]:
@@ -136,8 +231,15 @@ def expected(directory: Path) -> dict[str, object]:
                     "metrics": {n: [None if x != x else float(x) for x in v] for n, v in layer.metrics.items()},
                 }
             )
+            if vectors is not None and vectors.norms is not None:
+                layers[-1]["norms"] = short(vectors.norms.reshape(-1))
         inputs = [{name: list(axis.tokens) for name, axis in one.axes.items()} for one in opened.inputs]
         steps[step] = {"loss": opened.commit.loss, "inputs": inputs, "layers": layers, "missing": [str(m) for m in opened.missing]}
+        if opened.all_states():
+            steps[step] |= {
+                "states": [state(opened, one) for one in opened.all_states()],
+                "outputs": [output(o) for o in opened.all_outputs()],
+            }
     return {"name": saved.name, "steps": steps}
 
 

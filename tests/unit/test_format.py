@@ -38,7 +38,7 @@ def random_capture(*, tokens=9, heads=3, layers=2):
     return attnlog.from_tensors(list(weights), [f"t{n}" for n in range(tokens)]), weights
 
 
-@pytest.mark.parametrize("name", ["decoder", "pair", "sequence", "long", "exact"])
+@pytest.mark.parametrize("name", ["decoder", "pair", "sequence", "long", "exact", "beside"])
 def test_golden_runs_are_read_as_they_were_written(name):
     expected = json.loads((GOLDEN / name / "expected.json").read_text())
     saved = attnlog.open(GOLDEN / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from attnlog.format.write import thin, write_assets
 from attnlog.outputs import STATISTICS, Loss, Prediction, SaliencyMap, States
 from attnlog.record import Missing
 
+GOLDEN = Path(__file__).parent.parent / "golden" / "beside"
 TOKENS = ["the", "cat", "sat"]
 
 
@@ -192,6 +194,49 @@ def test_every_command_takes_the_new_assets(tmp_path):
         assert asset_said(run, 1, "outputs")["rows"] == 4
     exported = attnlog.export(tmp_path / "run", tmp_path / "a.html")
     assert "outputs.arrow" in exported.read_text()
+
+
+def test_a_kind_between_two_axes_is_held_to_both(tmp_path):
+    weights = np.full((2, 3, 6), 1 / 6, dtype="f4")
+    tokens = {"latents": list("abc"), "vision": [f"p{n}" for n in range(6)]}
+    reading = saved(attnlog.from_tensors({"latents>vision": [weights]}, tokens), tmp_path)
+    assert reading.weights("latents>vision", 0).shape == (2, 3, 6)
+    assert np.isnan(reading.find("latents>vision", 0).metrics["distance"]).all()
+
+
+def golden():
+    return json.loads((GOLDEN / "expected.json").read_text())["steps"].items()
+
+
+def same(found, said):
+    np.testing.assert_array_equal(
+        np.asarray(found, dtype="f4").reshape(-1), np.array([np.nan if v is None else v for v in said], dtype="f4")
+    )
+
+
+def test_the_golden_run_is_read_as_it_was_written():
+    run = attnlog.open(GOLDEN)
+    assert [run.commit(step).asset("hidden") is not None for step in run.steps] == [True, True, False]
+    for step, said in golden():
+        opened = run.read(int(step))
+        assert len(opened.all_states()) == len(said["states"])
+        for one, wanted in zip(opened.all_states(), said["states"], strict=True):
+            assert (one.input, one.axis, one.layer, one.width) == tuple(wanted[k] for k in ("input", "axis", "layer", "width"))
+            for name in STATISTICS:
+                same(one.statistics[name], wanted[name])
+            if wanted["values"] is not None:
+                same(opened.hidden(one.axis, one.layer), wanted["values"])
+        for one, wanted in zip(opened.all_outputs(), said["outputs"], strict=True):
+            assert type(one).__name__ == wanted["role"]
+            for name, value in vars(one).items():
+                if not isinstance(value, np.ndarray):
+                    assert json.loads(json.dumps(value)) == (pytest.approx(wanted[name]) if name == "error" else wanted[name])
+                elif value.dtype == np.int32:
+                    assert value.tolist() == wanted[name]
+                else:
+                    same(value, wanted[name])
+        for layer in (layer for layer in said["layers"] if layer.get("norms")):
+            same(opened.find(layer["kind"], layer["layer"], what="vectors").vectors.norms, layer["norms"])
 
 
 def test_a_run_without_attention_is_a_run(tmp_path):

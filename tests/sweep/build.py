@@ -17,7 +17,8 @@ import transformers
 
 from tests.sweep import classes
 from tests.sweep.inputs import candidates, placed
-from tests.sweep.overrides import MODELS
+from tests.sweep.given import MODELS
+from tests.sweep.overrides import ALONE
 from tests.sweep.shrink import shrunk
 from tests.sweep.workers import each
 
@@ -47,7 +48,7 @@ def model_of(name: str, **settings: Any) -> Any:
     if name in MODELS:
         model = MODELS[name](**settings)
     else:
-        config = shrunk(classes.config_class(name))
+        config = shrunk(classes.config_class(name), overrides=ALONE.get(name))
         if settings:
             set_implementation(config, settings["attn_implementation"])
         model = classes.model_class(name)(config)

@@ -9,20 +9,10 @@ from typing import Any
 
 import torch
 
-from tests.sweep.overrides import INPUTS
+from tests.sweep.given import INPUTS, ROWS, TOKENS, ids, noise
 
-ROWS, TOKENS, TARGETS = 2, 9, 7
+TARGETS = 7  # tokens of a decoder
 Given = dict[str, Any]
-
-
-def ids(rows: int, tokens: int, *, first: int = 10, last: int = 59) -> torch.Tensor:
-    """Return token ids, no two rows alike."""
-    return torch.randint(first, last, (rows, tokens), generator=torch.Generator().manual_seed(3))
-
-
-def noise(*shape: int) -> torch.Tensor:
-    """Return numbers as pixels and spectrograms are after preparing."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(4))
 
 
 def candidates(name: str, model: Any) -> Iterator[Given]:

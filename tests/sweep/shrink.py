@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     (r"kernel_size|_stride|^stride|kernel|temporal|merge|ratio|scale|factor|num_channels$|in_chans|pretraining_tp|chunk_size_feed", _same),
     (r"vocab", _to(VOCAB)),
     (r"num_labels|num_classes", _to(4)),
+    (r"num_pos_feats", _to(16)),
     (r"max_length|max_position|n_positions|max_.*positions|n_ctx|max_seq|seq_len|seq_length|position_embeddings$|max_len", _to(POSITIONS)),
     (r"kv_head|key_value_head|query_groups|n_head_kv|key_value_attention_heads", lambda v: v if v < 2 else 2),
     (r"experts_per_tok|moe_topk|moe_k$|top_k$|experts_per_token", _to(2)),
@@ -94,7 +95,7 @@ def _values(cls: type[PreTrainedConfig], given: PreTrainedConfig | None, asked: 
     source = given if given is not None else fresh
     values: dict[str, Any] = {}
     known = {field.name for field in dataclasses.fields(cls)}
-    if given is not None and "out_indices" in known and (taken := _taken(given)):
+    if given is not None and known & {"out_indices", "_out_indices"} and (taken := _taken(given)):
         values["out_indices"], depth = taken, max(depth, len(taken))
     for field in dataclasses.fields(cls):
         name = field.name
@@ -106,20 +107,27 @@ def _values(cls: type[PreTrainedConfig], given: PreTrainedConfig | None, asked: 
             part = _with_torch(found)
             values[name] = shrunk(type(part), part, asked.get(name) if isinstance(asked.get(name), dict) else None)
             continue
-        if name in ("out_indices", "out_features"):
+        if name.endswith(("out_indices", "out_features")):
             continue
-        if given is not None and fresh is not None and found != _get(fresh, name, None):
+        said = given is not None and fresh is not None and found != _get(fresh, name, None)
+        if said:
             stated = found
         if name == "head_dim" and stated is None and found is None and "num_attention_heads" in known:
             stated = found = WIDTH
+        if name == "num_key_value_heads" and stated is None and found is None and "num_attention_heads" in known:
+            stated = found = 2
         if name in ("num_key_value_heads", "num_kv_heads") and stated is not None and stated == _get(source, "num_attention_heads", None):
             values[name] = min(stated, HEADS)
             continue
+        if stated is None and isinstance(found, (list, tuple)) and 1 < len(found) < 6 and "layer" not in name:
+            stated = found  # a list of stages that the class fills in itself
         if stated is None or stated is dataclasses.MISSING:
             continue
         small = _small(name, stated, depth)
         if small is not None and small != stated:
             values[name] = small
+        elif small is None and said and isinstance(stated, (bool, str, float)):
+            values[name] = stated
     for name, value in asked.items():
         if not isinstance(values.get(name), PreTrainedConfig):
             values[name] = value
@@ -178,4 +186,7 @@ def token(name: str, value: int) -> int:
     stem = re.sub(r"_token_(id|index)$|_index$", "", name)
     if value < 0:
         return value
+    last = stem.rsplit("_", 1)[-1]
+    if last in ("pad", "bos", "eos"):
+        return TOKENS[last]
     return TOKENS[stem] if stem in TOKENS else _FIRST + zlib.crc32(stem.encode()) % (VOCAB - _FIRST)

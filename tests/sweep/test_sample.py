@@ -10,7 +10,7 @@ from tests.sweep.run import sweep
 EXACT = (
     "bert", "llama", "gemma2", "gpt_oss", "gpt2", "t5", "bart", "albert", "modernbert", "deepseek_v3", "jamba",
     "bloom", "falcon", "gptj", "deberta-v2", "xlnet", "prophetnet", "cpmant", "mpt",
-    "vit", "swin2sr", "timesformer", "detr", "qwen2_5_vl_vision", "segformer",
+    "vit", "swinv2", "timesformer", "detr", "qwen2_5_vl_vision", "segformer",
     "wav2vec2", "whisper", "wavlm",
     "clip", "qwen2_5_vl", "llava",
 )  # fmt: skip

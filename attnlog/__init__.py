@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from attnlog.boundary import AttnlogWarning as AttnlogWarning
     from attnlog.capture.api import capture as capture
+    from attnlog.capture.generation import capture_generation as capture_generation
     from attnlog.capture.tensors import from_tensors as from_tensors
+    from attnlog.capture.watch import watch as watch
     from attnlog.errors import AttnlogError as AttnlogError
     from attnlog.outputs import Loss as Loss
     from attnlog.outputs import Prediction as Prediction
@@ -49,10 +51,12 @@ _PUBLIC: dict[str, tuple[str, str, str | None]] = {
     "SparseWeights": ("attnlog.sparse", "SparseWeights", None),
     "Word": ("attnlog.words", "Word", None),
     "capture": ("attnlog.capture.api", "capture", "transformers"),
+    "capture_generation": ("attnlog.capture.generation", "capture_generation", "transformers"),
     "export": ("attnlog.view.export", "export_html", None),
     "from_tensors": ("attnlog.capture.tensors", "from_tensors", None),
     "open": ("attnlog.store.open", "open_run", None),
     "view": ("attnlog.view.server", "view", None),
+    "watch": ("attnlog.capture.watch", "watch", "transformers"),
 }
 
 __all__ = [
@@ -72,10 +76,12 @@ __all__ = [
     "SparseWeights",
     "Word",
     "capture",
+    "capture_generation",
     "export",
     "from_tensors",
     "open",
     "view",
+    "watch",
 ]
 
 

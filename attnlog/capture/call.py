@@ -40,10 +40,12 @@ class Call:
     def shape(self) -> tuple[int, int, int, int]:
         """Batch rows, heads, queries and keys."""
         if self.weights is not None:
-            return tuple(self.weights.shape)  # type: ignore[return-value]
+            batch, heads, queries, keys = self.weights.shape
+            return batch, heads, queries, keys
         assert self.query is not None
         assert self.key is not None
-        return (*self.query.shape[:3], self.key.shape[2])  # type: ignore[return-value]
+        batch, heads, queries, _ = self.query.shape
+        return batch, heads, queries, self.key.shape[2]
 
     @property
     def device(self) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from attnlog.capture.layout import batch_of, laid_out, like
 from attnlog.capture.lineage import Lineage, Scores, Weights, is_parameter, product_of, scaled
 from attnlog.capture.origins import WATCHED, Origins
 from attnlog.capture.running import running
+from attnlog.errors import AttnlogError
 
 _PRODUCTS = frozenset({"matmul", "bmm", "baddbmm", "einsum", "mm", "__matmul__"})
 _SOFTMAX = frozenset({"softmax", "_softmax"})
@@ -36,7 +38,12 @@ class FunctionTap(TorchFunctionMode):
     """
 
     def __init__(
-        self, seen: Callable[[Call], None], paths: Mapping[int, str], rows: Callable[[], int], origins: Origins | None = None
+        self,
+        seen: Callable[[Call], None],
+        paths: Mapping[int, str],
+        rows: Callable[[], int],
+        origins: Origins | None,
+        failed: Callable[[Exception], None],
     ) -> None:
         """Prepare.
 
@@ -45,12 +52,14 @@ class FunctionTap(TorchFunctionMode):
             paths: where each module is in the model, by its id.
             rows: says how many rows the batch at hand has.
             origins: follows tokens too, for models that fold windows into the batch.
+            failed: gets what goes wrong in following; what `seen` raises for a user's mistake goes on.
         """
         super().__init__()
         self._seen = seen
         self._paths = paths
         self._rows = rows
         self._origins = origins
+        self._failed = failed
         self._lineage = Lineage()
         self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
             **dict.fromkeys(_VALUES | _LAYOUT, self._through),
@@ -64,12 +73,12 @@ class FunctionTap(TorchFunctionMode):
         """Begin to see."""
         self._patch = multihead.tapped(self._seen)
         self._patch.__enter__()
-        return super().__enter__()
+        return super().__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *exc: Any) -> Any:
         """Stop, and forget what was seen."""
         try:
-            return super().__exit__(*exc)
+            return super().__exit__(*exc)  # type: ignore[no-untyped-call]
         finally:
             self._patch.__exit__(*exc)
             self._lineage.clear()
@@ -81,10 +90,16 @@ class FunctionTap(TorchFunctionMode):
         result = func(*args, **kwargs) if kwargs else func(*args)
         name = getattr(func, "__name__", "")
         tap = self._taps.get(name)
-        if self._origins is not None and name in WATCHED:
-            self._origins.follow(name, func, args, kwargs or {}, result)
-        if tap is not None and not interface.inside():
-            tap(name, func, args, kwargs or {}, result)
+        try:
+            if self._origins is not None and name in WATCHED:
+                self._origins.follow(name, func, args, kwargs or {}, result)
+            if tap is not None and not interface.inside():
+                tap(name, func, args, kwargs or {}, result)
+        except AttnlogError:
+            raise  # a layer or head that is not there: the user's to mend
+        except Exception as error:
+            # Tensors of any shape come by here; one that we read wrongly must not end the model's forward pass.
+            self._failed(error)
         return result
 
     def _through(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
@@ -98,6 +113,8 @@ class FunctionTap(TorchFunctionMode):
             if isinstance(out, torch.Tensor) and (name in _LAYOUT or out.shape == tensors[place].shape):
                 if name in _TIMES and isinstance(node, Scores) and len(args) > 1:
                     node = scaled(node, args[1 - place], out, inverse=_TIMES[name])
+                if name == "dropout" and isinstance(node, Weights) and out is not args[0]:
+                    node = replace(node, before=args[0])
                 self._lineage.put(out, node)
 
     def _softmax(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
@@ -139,6 +156,8 @@ class FunctionTap(TorchFunctionMode):
         module = running(self._paths)
         if module is None or weights.ndim < 2 or weights.shape[-1] != values.shape[-2] or is_parameter(values):
             return
+        dropped = node.before is not None and node.before.numel() == weights.numel()
+        weights = node.before.reshape(weights.shape) if dropped and node.before is not None else weights
         if not weights.is_floating_point() or bool((weights < 0).any() | (weights.sum(-1) > 1.01).any()):
             return  # a softmax became something else on its way
         rows = self._rows()
@@ -169,7 +188,7 @@ class FunctionTap(TorchFunctionMode):
                 query=query,
                 key=key,
                 value=v if seen else None,
-                output=o.transpose(1, 2) if seen and o is not None else None,
+                output=o.transpose(1, 2) if seen and o is not None and not dropped else None,
                 weights=w,
                 keywords=keywords,
                 sources=sources,

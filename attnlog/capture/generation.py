@@ -72,7 +72,8 @@ def capture_generation(
         InputError: as `attnlog.capture`.
     """
     model = unwrapped(model)
-    if not callable(getattr(model, "generate", None)) or not getattr(model, "can_generate", lambda: True)():
+    generates: Any = model
+    if not hasattr(model, "generate") or (hasattr(model, "can_generate") and not generates.can_generate()):
         raise ModelError(f"{type(model).__name__} cannot generate: give a model with a language head, such as one of AutoModelForCausalLM")
     if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
         raise ArgumentError(f"max_new_tokens is {max_new_tokens!r}; it is a whole number from 1")
@@ -139,7 +140,7 @@ def _generated(model: Any, batch: Batch, steps: _Steps, recorder: Recorder, coun
     if is_encoder_decoder(model) and given["decoder_input_ids"].shape[1] == 1:
         given.pop("decoder_input_ids")
         given.pop("decoder_attention_mask", None)
-    criteria = StoppingCriteriaList([*generate.pop("stopping_criteria", []), Step()])  # type: ignore[list-item]
+    criteria = StoppingCriteriaList([*generate.pop("stopping_criteria", []), Step()])
     with taps(recorder, seen=steps.see):
         # One more token than asked for: only by generating it does the model read the last one.
         ids = model.generate(**given, **generate, max_new_tokens=count + 1, stopping_criteria=criteria, return_dict_in_generate=False)
@@ -216,7 +217,7 @@ class _Steps:
         if len(parts) == 1:
             return replace(first, weights=parts[0].weights[None], mask=None, function=None, folded=True)
         outputs = [part.call.output for part in parts]
-        together = {
+        together: dict[str, Any] = {
             "query": _joined([part.call.query for part in parts], 2),
             "output": _joined(outputs, 1),
         }
@@ -235,7 +236,7 @@ class _Steps:
 
 def _detached(call: Call) -> Call:
     """Keep what a cache may overwrite at the next step."""
-    kept = {name: None if (t := getattr(call, name)) is None else t.clone() for name in ("query", "key", "value", "output")}
+    kept: dict[str, Any] = {name: None if (t := getattr(call, name)) is None else t.clone() for name in ("query", "key", "value", "output")}
     return replace(call, **kept, weights=None, mask=None) if call.query is not None else call
 
 

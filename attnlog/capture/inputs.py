@@ -43,6 +43,7 @@ class Batch:
     positions: tuple[dict[str, torch.Tensor], ...]  # per row: axis → where its tokens are
     widths: Mapping[str, int] = field(default_factory=dict)  # of text axes, padding included
     shared: Mapping[str, Any] = field(default_factory=dict)
+    rows: int | None = None  # of the model's batch, where not all of them are inputs
 
     @property
     def arguments(self) -> dict[str, Any]:

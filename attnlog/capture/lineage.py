@@ -26,6 +26,7 @@ class Weights:
     """What is known of a tensor that came out of a softmax."""
 
     scores: Scores | None
+    before: torch.Tensor | None = None  # the weights before a dropout that was on
 
 
 @dataclass

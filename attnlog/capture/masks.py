@@ -45,7 +45,7 @@ class Sights:
 
 
 def _read(call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Sight:
-    device = call.query.device
+    device = call.device
     if call.mask is None or call.mask.ndim == 2:  # a 2-D mask names padding only, which is cropped already
         away = queries[:, None] - keys[None, :]
         window = call.window if call.window is not None and call.window < len(keys) else None

@@ -7,7 +7,7 @@ from outside.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,8 @@ from attnlog.capture.call import Call
 _active = threading.local()
 _lock = threading.Lock()
 _users = 0
-_TAPPED = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
-_original: dict[type, Callable[..., Any]] = {}
+_TAPPED: tuple[Any, ...] = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
+_original: dict[Any, Callable[..., Any]] = {}
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _install() -> None:
         if _users == 0:
             for kind, look in zip(_TAPPED, (_attention, _layer, None), strict=True):
                 _original[kind] = kind.forward
-                kind.forward = _wrapped(kind.forward, look)  # type: ignore[method-assign]
+                kind.forward = _wrapped(kind.forward, look)
         _users += 1
 
 
@@ -52,7 +52,7 @@ def _remove() -> None:
         _users -= 1
         if _users == 0:
             for kind, forward in _original.items():
-                kind.forward = forward  # type: ignore[method-assign]
+                kind.forward = forward
             _original.clear()
 
 
@@ -128,7 +128,7 @@ def _call(module: Any, forward: Any, given: dict[str, Any], output: torch.Tensor
     rows = rows if batched else [t[None] for t in rows]
     return _made(
         module,
-        *rows,
+        rows,
         weights if batched else weights[None],
         heads=module.num_heads,
         packed=module.in_proj_weight,
@@ -158,7 +158,7 @@ def call_of(module: torch.nn.Module, function: Any, args: Any, kwargs: Any, outp
     separate = tuple(given.get(f"{role}_proj_weight") for role in "qkv") if given.get("use_separate_proj_weight") else None
     return _made(
         module,
-        *rows,
+        rows,
         weights if batched else weights[None],
         heads=given["num_heads"],
         packed=given["in_proj_weight"],
@@ -170,10 +170,7 @@ def call_of(module: torch.nn.Module, function: Any, args: Any, kwargs: Any, outp
 
 def _made(
     module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    output: torch.Tensor,
+    rows: Sequence[torch.Tensor],  # query, key, value and output, each [batch, tokens, width]
     weights: torch.Tensor,
     *,
     heads: int,
@@ -184,8 +181,9 @@ def _made(
 ) -> Call:
     projections = packed.chunk(3) if separate is None else separate
     biases = (None, None, None) if bias is None else bias.chunk(3)
-    parts = zip((query, key, value), projections, biases, strict=True)
-    q, k, v = (linear(x, w, b).unflatten(-1, (heads, -1)).transpose(1, 2) for x, w, b in parts)
+    *given, output = rows
+    projected = [linear(x, w, b) for x, w, b in zip(given, projections, biases, strict=True)]
+    q, k, v = (x.view(*x.shape[:-1], heads, -1).transpose(1, 2) for x in projected)
     # Keys that torch adds behind the tokens (bias_k, a zero) take a part of each row's mass, as a sink does.
     weights = weights[..., : k.shape[2]]
     mixed = torch.matmul(weights, v).transpose(1, 2)

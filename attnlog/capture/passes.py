@@ -17,10 +17,15 @@ from attnlog.errors import AttnlogError
 
 
 @contextmanager
-def taps(recorder: Recorder, seen: Callable[[Call], None] | None = None) -> Iterator[None]:
-    """Let a recorder, or another that `seen` calls, see every attention that this thread computes while inside."""
+def taps(
+    recorder: Recorder, seen: Callable[[Call], None] | None = None, failed: Callable[[Exception], None] | None = None
+) -> Iterator[None]:
+    """Let a recorder, or another that `seen` calls, see every attention that this thread computes while inside.
+
+    `failed` gets what goes wrong in following tensors; by default the recorder notes it, and the forward pass goes on.
+    """
     see = seen or recorder.see
-    with interface_tap(see), FunctionTap(see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins):
+    with interface_tap(see), FunctionTap(see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins, failed or recorder.failed):
         yield
 
 

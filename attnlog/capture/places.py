@@ -64,7 +64,7 @@ class Places:
     def of(self, call: Call) -> Place | str:
         """Find the place of a call, or say why it has none."""
         assert self._batch is not None
-        inputs = len(self._batch.numbers)
+        inputs = len(self._batch.numbers) if self._batch.rows is None else self._batch.rows
         batch, _, queries, keys = call.shape
         if not batch or batch % inputs or not queries or not keys:
             return f"its weights have shape {list(call.shape)}, which does not fit {inputs} inputs: give one input at a time"

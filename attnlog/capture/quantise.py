@@ -20,13 +20,15 @@ class Codes:
     def __init__(self, shape: tuple[int, int, int], precision: str, device: torch.device) -> None:
         """Make room for ``[heads, queries, keys]``; what is not put is 0."""
         self._precision = precision
+        self._half = torch.tensor(0.5, device=device)
         self.codes = torch.zeros(shape, dtype=_TYPES[precision], device=device)
 
     def put(self, weights: torch.Tensor, start: int) -> None:
         """Encode float32 weights of query rows ``start …`` and of the first keys; `weights` is used up."""
         into = self.codes[:, start : start + weights.shape[1], : weights.shape[2]]
         if self._precision == "u8":
-            # round(255·√w) in two passes over what is still in the cache: half is added, and the conversion cuts off. In float32 the sum
+            # round(255·√w) in few passes over what is still in the cache: half is added, and the conversion cuts off. In float32 the sum
             # of 254.5 and a half may come to 255 without being it, which is one code at most and far below the error of a code.
-            weights = weights.sqrt_().mul_(255).add_(0.5)
+            weights = weights.sqrt_()
+            weights = torch.add(self._half, weights, alpha=255, out=weights)
         into.copy_(weights)

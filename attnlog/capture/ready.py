@@ -30,10 +30,10 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
         ids = _tensor("input_ids", given["input_ids"])
         if ids.ndim <= 2:
             return _text_rows(model, given, tokenizer, is_encoder_decoder(model))
-    return _rows_as_given(model, given, tokenizer)
+    return rows_as_given(model, given, tokenizer)
 
 
-def _rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:
+def rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:
     """Take a batch of images, sounds or several modalities apart without cropping anything: what its parts mean only the model knows."""
     tensors = {name: _tensor(name, value) for name, value in given.items() if not isinstance(value, (bool, str, int, float, dict))}
     constants = {name: value for name, value in given.items() if name not in tensors}
@@ -92,7 +92,7 @@ def _split(tensors: Mapping[str, torch.Tensor], packed: set[str], count: int) ->
             return None
         for name in packed:
             if name != grid and not _GRIDS.search(name) and len(tensors[name]) == sum(sizes):
-                for row, part in enumerate(tensors[name].split(sizes)):
+                for row, part in enumerate(torch.split(tensors[name], sizes)):
                     pieces[row][name] = part
         for row in range(count):
             pieces[row][grid] = tensors[grid][row : row + 1]

@@ -55,8 +55,10 @@ class Recorder:
 
     @property
     def rows(self) -> int:
-        """Inputs in the batch at hand."""
-        return 1 if self._batch is None else len(self._batch.numbers)
+        """Rows of the model's batch at hand."""
+        if self._batch is None:
+            return 1
+        return len(self._batch.numbers) if self._batch.rows is None else self._batch.rows
 
     def see(self, call: Call) -> None:
         """Record one attention call, as a tap reports it."""
@@ -105,6 +107,11 @@ class Recorder:
         recorded = {(one.kind, one.layer) for one in self._layers if one.tap != "model"}
         if isinstance(place, str) or (place.kind, place.layer) not in recorded:
             self.see(call)
+
+    def failed(self, error: Exception) -> None:
+        """Note that tensors could not be followed: what was seen stands, and the model's forward pass goes on."""
+        reason = f"attnlog could not follow the model's computation ({type(error).__name__}: {error})".splitlines()[0]
+        self._miss(self.numbers.main, None, "attention", reason[:300])
 
     def layers(self) -> tuple[Layer, ...]:
         """Return what was recorded, ordered by input, kind and layer."""
@@ -171,7 +178,9 @@ class Recorder:
         elif not found.held:
             self._miss(kind, layer, "verified weights", f"weights × values differ from the module's own output by {found.check:.2g}")
         elif found.check is None:
-            self._miss(kind, layer, "verified weights", "the product of its weights and values could not be seen")
+            unseen = "the product of its weights and values could not be seen"
+            dropped = "the model was in training mode, where dropout changes what comes of them"
+            self._miss(kind, layer, "verified weights", dropped if call.module.training else unseen)
         if place.folds > 1:
             reason = f"it is computed in {place.folds} parts of {call.shape[2]} positions each: every part is recorded as a call of its own"
             self._miss(kind, None, "attention over the whole", reason)

@@ -60,7 +60,7 @@ def _flaw(tensor: Any) -> str | None:
 def _eager(model: torch.nn.Module) -> Iterator[None]:
     """Let every sub-model attend eagerly, whose functions return their weights, and put back what each had."""
     name = "_attn_implementation_internal"
-    kept = []
+    kept: list[tuple[Any, Any]] = []
     for module in model.modules():
         config = getattr(module, "config", None)
         if config is not None and name in vars(config) and not any(config is other for other, _ in kept):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ def running(paths: Mapping[int, str]) -> torch.nn.Module | None:
     Args:
         paths: where each module is in the model, by its id.
     """
-    frame = sys._getframe(1)
+    frame: Any = sys._getframe(1)
     innermost = None
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -22,7 +23,7 @@ def running(paths: Mapping[int, str]) -> torch.nn.Module | None:
             if next(owner.children(), None) is not None or next(owner.parameters(recurse=False), None) is not None:
                 return owner
             innermost = innermost or owner
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return innermost
 
 

@@ -83,7 +83,7 @@ _WIDTHS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_head
 
 def _check_layers(model: Any, wanted: Wanted) -> None:
     """Refuse before any work what the model's configuration rules out."""
-    given = getattr(model, "config", None)
+    given: Any = getattr(model, "config", None)
     if hasattr(given, "depths"):
         return  # stages: how many layers that makes is known when they have run
     parts = [given, *(getattr(given, name, None) for name in ("encoder", "decoder", "vision_config", "audio_config", "encoder_config"))]

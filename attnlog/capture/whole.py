@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -32,7 +33,7 @@ def assembled(call: Call, inputs: int) -> Call | None:
     if queries.shape != (len(weights), weights.shape[2]) or keys.shape != (len(weights), weights.shape[3]):
         return None
     real = queries[queries >= 0]
-    if int(queries.max()) >= inputs * count or len(real.unique()) < len(real) or len(real) < inputs * count:
+    if int(queries.max()) >= inputs * count or int((torch.bincount(real) > 1).sum()) or len(real) < inputs * count:
         return None
     whole = torch.zeros(inputs * count, heads, count, dtype=weights.dtype, device=weights.device)
     for part in range(len(weights)):
@@ -45,7 +46,7 @@ def assembled(call: Call, inputs: int) -> Call | None:
             return None  # some of the mass lies on keys of unknown origin
         piece = weights[part][:, seen][:, :, known].transpose(0, 1)
         whole[rows[seen]] = whole[rows[seen]].index_add(2, columns[known] % count, piece)
-    spread = {
+    spread: dict[str, Any] = {
         "query": _spread(call.query, queries, inputs, count),
         "key": _spread(call.key, keys, inputs, count),
         "value": _spread(call.value, keys, inputs, count),

@@ -86,7 +86,7 @@ def exact(rng: Rng) -> list[Capture]:
 
 
 def beside(rng: Rng) -> list[Capture]:
-    """Hidden states, predictions, losses, saliency and norms of values; the second step's states are large, the third keeps statistics only."""
+    """Hidden states, predictions, losses, saliency and norms of values; large states in the second step, none in the third."""
     text = "the cats sat"
     tokens, starts, ends = ("<s>", "the", "cat", "s", "sat"), (0, 0, 4, 7, 9), (0, 3, 7, 8, 12)
     axis = Axis(tokens=tokens, text=text, ids=(1, 5, 6, 7, 8), starts=starts, ends=ends, special=(True, False, False, False, False))

@@ -53,9 +53,11 @@ def in_range(found: pa.Table) -> bool:
             values = values.flatten()
         if pa.types.is_floating(values.type):
             numbers = values.drop_null().to_numpy(zero_copy_only=False)
+            if column.name == "cosine" or (column.name == "values" and "role" in found.schema.names and "name" in found.schema.names):
+                numbers = numbers[~np.isnan(numbers)]  # of a cosine and a loss NaN says that there is none
             if not np.isfinite(numbers).all():
                 return False
-            if column.name in ("weights", "left_out") and numbers.size and (numbers.min() < 0 or numbers.max() > 1.001):
+            if column.name in ("weights", "left_out", "probabilities") and numbers.size and (numbers.min() < 0 or numbers.max() > 1.001):
                 return False
     return True
 
@@ -79,6 +81,9 @@ def read_all(folder: Path) -> str:
                             decoded=record.decoded,
                             rows=record.rows,
                         )
+                for one in opened.all_states():
+                    opened.with_values(one)
+                opened.all_outputs()
                 for layer in opened.layers:
                     opened.find(layer.kind, layer.layer, layer.input)
                     opened.find(layer.kind, layer.layer, layer.input, what="vectors")

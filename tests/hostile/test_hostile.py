@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.hostile import case as corpus
+from tests.hostile.beside import built_beside, lies_beside
 from tests.hostile.built import built
 from tests.hostile.runs import lies
-from tests.hostile.sweeps import bases, sweeps
+from tests.hostile.sweeps import SWEPT_BESIDE, bases, sweeps
 
 ROOT = Path(__file__).parent.parent.parent
 #: More than any case may take: twice what the largest honest one declares, and what an interpreter itself grows by.
@@ -37,6 +38,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def folder_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus of kinds that so far the Python reader alone knows."""
+    made = tmp_path_factory.mktemp("hostile-beside")
+    corpus.write(made, bases(SWEPT_BESIDE), [*built_beside(), *sweeps(SWEPT_BESIDE)])
+    said = [{"rule": lie.rule, "folder": lie.folder.name, "expected": lie.expected} for lie in lies_beside(made)]
+    (made / "lies.json").write_text(json.dumps(said))
+    return made
+
+
 def read(command: list[str], folder: Path) -> dict[str, Any]:
     """Let a reader loose on the corpus."""
     ended = subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True)
@@ -53,8 +64,9 @@ def tell(reader: str, found: dict[str, Any], capsys: pytest.CaptureFixture[str])
             print(f"  {count:7d}  {what}")
 
 
-def test_the_python_reader_cannot_be_fooled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = read([sys.executable, "-m", "tests.hostile.python_reader"], folder)
+@pytest.mark.parametrize("corpus_of", ["folder", "folder_beside"])
+def test_the_python_reader_cannot_be_fooled(corpus_of: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    found = read([sys.executable, "-m", "tests.hostile.python_reader"], request.getfixturevalue(corpus_of))
     tell("Python", found, capsys)
     assert not found["wrong"], "\n".join(found["wrong"][:20])
     assert found["grown"] < MEMORY

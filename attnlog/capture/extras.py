@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from attnlog.capture.inputs import Batch
+from attnlog.capture.inputs import Batch, main_axis
 from attnlog.record import Capture, Input, Missing
 from attnlog.saliency import Saliency
 
@@ -35,6 +35,7 @@ class Asked:
     tokenizer: Any = None
     saliency: Saliency = field(default_factory=Saliency)
     labels: tuple[torch.Tensor | None, ...] = ()  # per input: one per token (-100: none), or one for the whole input
+    main: str = "self"  # the axis of the model's main stack
 
     def label(self, number: int) -> torch.Tensor | None:
         """Labels of an input, or None."""
@@ -42,7 +43,7 @@ class Asked:
 
     def axis(self, number: int) -> str:
         """The first axis of an input, by which is named what concerns all of it."""
-        return next(iter(self.inputs[number].axes), "self")
+        return next(iter(self.inputs[number].axes), self.main)
 
 
 class Extra(Protocol):
@@ -70,6 +71,7 @@ class Extras:
             ArgumentError: something was asked for that cannot be; the message names it.
             MissingExtraError: a package that is needed is not installed.
         """
+        asked = replace(asked, main=main_axis(model))
         self._model, self._asked = model, asked
         self._extras = [_load(place)(model, asked) for place, names in EXTRAS.items() if names & asked.records]
         self._missing: dict[Missing, None] = {}

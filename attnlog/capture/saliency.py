@@ -37,6 +37,7 @@ class _Lookup:
     module: torch.nn.Module
     call: int
     embeddings: torch.Tensor  # [1, tokens, width]
+    turned: bool = False  # the model looks them up with tokens before inputs (XLNet)
 
 
 class SaliencyMaps:
@@ -199,11 +200,16 @@ def _probe(
     def see(module: torch.nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
         call = calls[id(module)] = calls.get(id(module), -1) + 1
         ids = given[0] if given else next(iter(keywords.values()), None)
-        if not isinstance(ids, torch.Tensor) or not isinstance(output, torch.Tensor) or output.ndim != 3:
+        if not isinstance(ids, torch.Tensor) or ids.ndim != 2 or not isinstance(output, torch.Tensor) or output.ndim != 3:
             return
         for axis, known in wanted.items():
-            if ids.shape == known.shape and not any(one.axis == axis for one in seen) and torch.equal(ids, known):
-                seen.append(_Lookup(axis, module, call, output.detach()))
+            count = known.shape[1]
+            turned = ids.shape == (count, 1) != known.shape
+            mine = ids.T if turned else ids[:, :count]  # some models pad to whole windows
+            if not any(one.axis == axis for one in seen) and mine.shape == known.shape and torch.equal(mine, known):
+                # A copy, for a model may go on to change it in place.
+                found = (output.transpose(0, 1) if turned else output[:, :count]).detach().clone()
+                seen.append(_Lookup(axis, module, call, found, turned))
                 return
 
     with _hooked([(module, see) for module in _embeddings(model)], with_kwargs=True):
@@ -227,11 +233,15 @@ def _embeddings(model: Any) -> list[torch.nn.Module]:
 def _replaced(lookups: Sequence[_Lookup], embeddings: Sequence[torch.Tensor]) -> Iterator[None]:
     """While inside, have the model take these embeddings for those that it looks up."""
     calls: dict[int, int] = {}
-    put = {(id(one.module), one.call): made for one, made in zip(lookups, embeddings, strict=True)}
+    put = {(id(one.module), one.call): (one, made) for one, made in zip(lookups, embeddings, strict=True)}
 
     def give(module: torch.nn.Module, given: Any, output: Any) -> Any:
         call = calls[id(module)] = calls.get(id(module), -1) + 1
-        return put.get((id(module), call))
+        if (id(module), call) not in put:
+            return None
+        one, made = put[id(module), call]
+        # A copy: a leaf of the graph must not be changed in place.
+        return made.transpose(0, 1).clone() if one.turned else torch.cat([made, output[:, made.shape[1] :]], 1)
 
     with _hooked([(module, give) for module in {id(one.module): one.module for one in lookups}.values()]):
         yield

@@ -25,6 +25,7 @@ EXTRAS = {
     "mlflow": ("mlflow",),
     "comet": ("comet_ml",),
     "notebook": ("anywidget",),
+    "saliency": ("captum",),
 }
 _NEEDED = ("pyarrow", "numpy", "click", "fsspec", "rich", "starlette", "uvicorn")
 #: Below so many bytes free, the next steps may not fit.

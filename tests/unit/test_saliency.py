@@ -59,6 +59,33 @@ def test_integrated_gradients_sum_to_what_they_explain(name):
         assert total == pytest.approx(explained, rel=0.011, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["xlnet", "longformer", "ctrl", "gpt_neox", "mt5"])
+def test_models_that_look_embeddings_up_in_their_own_way_are_complete_too(name):
+    """XLNet with tokens before inputs, Longformer with padding to a window, CTRL changing them in place."""
+    import transformers as t
+
+    torch.manual_seed(0)
+    small = {"vocab_size": 64, "pad_token_id": 0, "eos_token_id": 3, "bos_token_id": 2}
+    hidden = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    model = {
+        "xlnet": lambda: t.XLNetLMHeadModel(t.XLNetConfig(d_model=32, n_layer=2, n_head=4, d_inner=64, **small)),
+        "longformer": lambda: t.LongformerForMaskedLM(
+            t.LongformerConfig(**hidden, **small, attention_window=4, max_position_embeddings=64)
+        ),
+        "ctrl": lambda: t.CTRLLMHeadModel(t.CTRLConfig(n_embd=32, dff=64, n_layer=2, n_head=4, n_positions=64, **small)),
+        "gpt_neox": lambda: t.GPTNeoXForCausalLM(t.GPTNeoXConfig(**hidden, **small)),
+        "mt5": lambda: t.MT5ForConditionalGeneration(
+            t.MT5Config(d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, **small)
+        ),
+    }[name]().eval()
+    capture = attnlog.capture(model, ids_for(model), record="saliency")
+    assert not capture.missing
+    for number in range(2):
+        found = [one for one in capture.outputs if one.input == number and one.method == "integrated_gradients"]
+        assert found
+        assert all(one.error <= 0.01 and one.values.any() for one in found)
+
+
 @pytest.mark.parametrize("name", ["bert", "llama"])
 def test_gradients_are_those_by_the_embeddings(name):
     model = build(name)

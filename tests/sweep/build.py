@@ -16,8 +16,8 @@ import torch
 import transformers
 
 from tests.sweep import classes
-from tests.sweep.inputs import candidates, placed
 from tests.sweep.given import MODELS
+from tests.sweep.inputs import candidates, placed
 from tests.sweep.overrides import ALONE
 from tests.sweep.shrink import shrunk
 from tests.sweep.workers import each

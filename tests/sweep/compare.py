@@ -69,6 +69,8 @@ def _module(one: Found, path: str, matrices: Sequence[Matrix], layers: Sequence[
         worst, vectors = _folded(matrices, layers), _explains(layers)
     else:
         worst, vectors = _rows(matrices, layers, all_)
+        if worst is None and (blocks := _by_heads(matrices, len(layers[0].weights))):
+            worst, vectors = _in_any_order(blocks, [layer.weights for layer in layers]), _explains(layers)
     if worst is None:
         one.outcome, one.where = ("wrong", path) if one.outcome != "wrong" else (one.outcome, one.where)
         shapes = {tuple(m.weights.shape) for m in matrices}, {layer.weights.shape for layer in layers}
@@ -100,7 +102,7 @@ def _rows(matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matr
             if len(mine) != len(matrices):
                 return None, "missing"
         else:
-            pairs = [(matrix, mine[all_.index(matrix)]) for matrix in matrices]
+            pairs = _paired(matrices, mine, all_)
         for matrix, layer in pairs:
             if number >= len(matrix.weights):
                 return None, "missing"
@@ -115,6 +117,22 @@ def _rows(matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matr
             worst = max(worst, float(np.abs(layer.weights - theirs).max()))
             vectors = max(vectors, _vectors(matrix, layer, number), key=("exact", "missing", "wrong").index)
     return worst, vectors
+
+
+def _paired(matrices: Sequence[Matrix], mine: Sequence[Any], all_: Sequence[Matrix]) -> list[tuple[Matrix, Any]]:
+    """Pair calls in order; where that does not fit their shapes (both directions of one module), each with the next of its shape."""
+    places = {id(matrix): place for place, matrix in enumerate(all_)}
+    pairs = [(matrix, mine[places[id(matrix)]]) for matrix in matrices]
+    if all(_shape(layer) == tuple(matrix.weights.shape[1:]) for matrix, layer in pairs):
+        return pairs
+    used: set[int] = set()
+    found = []
+    for matrix, otherwise in pairs:
+        fitting = (one for one in mine if id(one) not in used and _shape(one) == tuple(matrix.weights.shape[1:]))
+        layer = next(fitting, otherwise)
+        used.add(id(layer))
+        found.append((matrix, layer))
+    return found
 
 
 def _shape(layer: Any) -> tuple[int, ...]:
@@ -175,6 +193,16 @@ def _blocks(weights: Sequence[torch.Tensor]) -> list[list[np.ndarray]]:
     if all(one.ndim == 5 for one in weights):
         ways.append([one.transpose(-3, -4) for one in weights])
     return [[block.numpy() for one in way for block in one.reshape(-1, *one.shape[-3:])] for way in ways]
+
+
+def _by_heads(matrices: Sequence[Matrix], heads: int) -> list[np.ndarray]:
+    """Take weights apart whose heads lie in the batch beside more than the inputs."""
+    blocks = []
+    for one in (matrix.weights for matrix in matrices):
+        if one.shape[:-2].numel() % heads:
+            return []
+        blocks += [block.numpy() for block in one.reshape(-1, heads, *one.shape[-2:])]
+    return blocks
 
 
 def _in_any_order(blocks: Sequence[np.ndarray], mine: Sequence[np.ndarray]) -> float | None:

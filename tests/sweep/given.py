@@ -93,8 +93,7 @@ def _tiles(model: Any) -> dict[str, Any]:
 
 def _books(model: Any) -> dict[str, Any]:
     count = model.config.decoder.num_codebooks
-    given = {"input_ids": ids(ROWS, TOKENS), "decoder_input_ids": ids(ROWS * count, 7)}
-    return given
+    return {"input_ids": ids(ROWS, TOKENS), "decoder_input_ids": ids(ROWS * count, 7)}
 
 
 INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -126,7 +125,10 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "nougat": lambda m: {"pixel_values": noise(ROWS, 3, 32, 32), "decoder_input_ids": ids(ROWS, 7)},
     "paligemma": lambda m: {"input_ids": ids(ROWS, TOKENS)},
     "colpali": lambda m: {"input_ids": ids(ROWS, TOKENS)},
-    "phi4_multimodal_audio": lambda m: {"hidden_states": noise(ROWS, 32, m.config.input_size), "mask": None},
+    "phi4_multimodal_audio": lambda m: {
+        "hidden_states": noise(ROWS, 32, m.config.input_size),
+        "mask": torch.ones(ROWS, 32, dtype=torch.bool),
+    },
     "pix2struct": _patches,
     "pix2struct_vision_model": _patches,
     "qwen2_5_omni_audio_encoder": lambda m: {

@@ -128,7 +128,8 @@ def _same_weights(model: torch.nn.Module, copy: torch.nn.Module) -> None:
     mine = dict(model.named_parameters()) | dict(model.named_buffers())
     with torch.no_grad():
         for name, tensor in [*copy.named_parameters(), *copy.named_buffers()]:
-            tensor.copy_(mine[name])
+            if tensor.shape == mine[name].shape:  # tables of positions grow with what a model has seen
+                tensor.copy_(mine[name])
 
 
 def _difference(mine: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:

@@ -28,7 +28,7 @@ from tests.sweep.reference import Reference, reference, run
 from tests.sweep.table import SORTS, failures, table
 from tests.sweep.workers import each
 
-SECONDS = 90
+SECONDS = 180
 RECORD = ("attention", "vectors", "values")
 
 

@@ -13,9 +13,10 @@ from attnlog.capture.about import config_of, describe, none_seen
 from attnlog.capture.extras import RECORDS as BESIDE
 from attnlog.capture.extras import Asked, Extras, labels_of
 from attnlog.capture.inputs import Batch, Inputs, batches, prepare
-from attnlog.capture.kinds import unwrapped
+from attnlog.capture.kinds import runner_of, unwrapped
 from attnlog.capture.passes import fill_in, quiet, taps
 from attnlog.capture.preserve import preserved
+from attnlog.capture.ranks import Alone
 from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
 from attnlog.errors import ArgumentError, NoAttentionError
@@ -73,6 +74,41 @@ def capture(
         NoAttentionError: attention is to be recorded, and the model has none that can be seen.
         TargetError: saliency of a class, token or position that is not there.
     """
+    return capture_on(
+        Alone(),
+        model,
+        inputs,
+        tokenizer=tokenizer,
+        layers=layers,
+        heads=heads,
+        record=record,
+        precision=precision,
+        dense_tokens=dense_tokens,
+        max_tokens=max_tokens,
+        batch_size=batch_size,
+        metrics=metrics,
+        saliency=saliency,
+    )
+
+
+def capture_on(
+    ranks: Alone,
+    model: torch.nn.Module,
+    inputs: Inputs,
+    *,
+    tokenizer: Any = None,
+    layers: Iterable[int] | None = None,
+    heads: Iterable[int] | None = None,
+    record: str | Sequence[str] = ("attention", "vectors"),
+    precision: str = "f32",
+    dense_tokens: int | None = None,
+    max_tokens: int | None = None,
+    batch_size: int = 8,
+    metrics: bool = True,
+    saliency: Saliency | None = None,
+) -> Capture:
+    """Capture as `capture` does, in step with other ranks where the model's weights are spread over them."""
+    runner = runner_of(model)
     model = unwrapped(model)
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=RECORDS)
     wanted = replace(wanted, metrics=bool(metrics))
@@ -80,24 +116,24 @@ def capture(
         raise ArgumentError(f"batch_size={batch_size} and max_tokens={max_tokens} must be at least 1 and 2")
     if saliency is not None and (not isinstance(saliency, Saliency) or "saliency" not in wanted.records):
         raise ArgumentError(f"saliency is {saliency!r}, record {record!r}: give an attnlog.Saliency, and name 'saliency' in record")
-    prepared = prepare(model, inputs, tokenizer, max_tokens=max_tokens)
+    prepared = ranks.stage(lambda: prepare(model, inputs, tokenizer, max_tokens=max_tokens))
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     # A mask makes attention ignore padding; a model without a pad token gets rows of equal length only.
     pad = getattr(tokenizer, "pad_token_id", None)
     given = batches(model, prepared, size=batch_size, pad=pad, device=device)
     asked = tuple(one.record for one in prepared)
     extras = Extras(model, Asked(wanted.records, asked, tokenizer, saliency or Saliency(), labels_of(inputs, asked)))
-    with preserved(model):
-        recorder, extras = _all_recorded(model, wanted, given, extras)
+    with preserved(runner):
+        recorder, extras = ranks.stage(lambda: _all_recorded(runner, model, wanted, given, extras))
     if not wanted.records & set(ATTENTION):
         return extras.into(Capture(asked, (), model=describe(model), config=config_of(model)))
     if recorder.folded:
         # Windows or frames in the batch: once more from the same random state, to follow their tokens back to the whole.
-        with preserved(model):
-            recorder = _recorded(model, Recorder(model, wanted, follow=True), given)
+        with preserved(runner):
+            recorder = ranks.stage(lambda: _recorded(runner, Recorder(model, wanted, follow=True), given))
     if recorder.incomplete:
-        with preserved(model):
-            fill_in(model, recorder, given)
+        with preserved(runner):
+            ranks.stage(lambda: fill_in(runner, recorder, given))
     if not recorder.calls:
         raise NoAttentionError(none_seen(model))
     recorder.check_layers()
@@ -112,26 +148,28 @@ def capture(
     )
 
 
-def _all_recorded(model: torch.nn.Module, wanted: Wanted, given: Sequence[Batch], extras: Extras) -> tuple[Recorder, Extras]:
+def _all_recorded(
+    runner: torch.nn.Module, model: torch.nn.Module, wanted: Wanted, given: Sequence[Batch], extras: Extras
+) -> tuple[Recorder, Extras]:
     """Record attention and what is wanted beside it; a model that does not take what extras ask of it runs without that."""
     attending = bool(wanted.records & set(ATTENTION))
     try:
-        return _recorded(model, Recorder(model, wanted), given, extras, attending=attending), extras
+        return _recorded(runner, Recorder(model, wanted), given, extras, attending=attending), extras
     except Exception:
         if not extras.keywords:
             raise
         extras = extras.begin_without()
-        return _recorded(model, Recorder(model, wanted), given, extras, attending=attending), extras
+        return _recorded(runner, Recorder(model, wanted), given, extras, attending=attending), extras
 
 
 def _recorded(
-    model: torch.nn.Module, recorder: Recorder, given: Sequence[Batch], extras: Extras | None = None, *, attending: bool = True
+    runner: torch.nn.Module, recorder: Recorder, given: Sequence[Batch], extras: Extras | None = None, *, attending: bool = True
 ) -> Recorder:
-    keywords = {**quiet(model), **(extras.keywords if extras is not None else {})}
+    keywords = {**quiet(unwrapped(runner)), **(extras.keywords if extras is not None else {})}
     for batch in given:
         recorder.begin(batch)
         with taps(recorder) if attending else nullcontext():
-            outputs = model(**{**batch.arguments, **keywords})
+            outputs = runner(**{**batch.arguments, **keywords})
         recorder.end()
         if extras is not None:
             extras.see(batch, outputs)

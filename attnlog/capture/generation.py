@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from attnlog.errors import ArgumentError, ModelError, NoAttentionError
 from attnlog.record import Axis, Capture, Input
 
 #: Options of `generate` under which rows of the batch are no longer one text each, or positions of the cache no longer tokens.
-_REFUSED = {
+_REFUSED: dict[str, Callable[[Any], bool]] = {
     "num_beams": lambda value: value not in (None, 1),
     "num_return_sequences": lambda value: value not in (None, 1),
     "penalty_alpha": lambda value: value is not None,

@@ -19,17 +19,27 @@ _TOWERS = (
     ("audio", re.compile(r"audio|speech|acoustic|codec|mimi|encodec", re.I)),
     ("vision", re.compile(r"vision|visual|image|(^|_)vit($|_)|pixel|(^|_)img($|_)|video|backbone|high_res|siglip", re.I)),
 )
+_WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "DeepSpeedEngine")
 _ATTENTION = re.compile(r"att(entio)?n|mha", re.I)
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """Return the model under wrappers of torch.compile and data-parallel training."""
     while True:
-        wrapped = type(model).__name__ in ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel")
-        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if wrapped else None)
+        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if type(model).__name__ in _WRAPPERS else None)
         if not isinstance(inner, torch.nn.Module):
             return model
         model = inner
+
+
+def runner_of(model: torch.nn.Module) -> torch.nn.Module:
+    """Return what is to be called: the model, or what gathers its weights from other ranks around it."""
+    while type(model).__name__ != "FullyShardedDataParallel":
+        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if type(model).__name__ in _WRAPPERS else None)
+        if not isinstance(inner, torch.nn.Module):
+            break
+        model = inner
+    return model
 
 
 def tower_of(path: str) -> str | None:

@@ -56,8 +56,11 @@ def _modules(model: torch.nn.Module) -> Any:
         buffers = {
             name: (buffer, None if buffer is None else (buffer._version, buffer.clone())) for name, buffer in module._buffers.items()
         }
+        # A wrapper that shards weights keeps there in which state they are, and sets it at its first forward pass for good.
         plain = {
-            name: value for name, value in vars(module).items() if isinstance(value, (bool, int, float, str, torch.Tensor, type(None)))
+            name: value
+            for name, value in vars(module).items()
+            if isinstance(value, (bool, int, float, str, torch.Tensor, type(None))) and type(module).__name__ != "FullyShardedDataParallel"
         }
         kept.append((module, module.training, buffers, plain))
 

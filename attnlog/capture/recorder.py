@@ -42,6 +42,7 @@ class Recorder:
         self._batch: Batch | None = None
         self._sights = Sights()
         self._computing = False
+        self._error: Exception | None = None
 
     def begin(self, batch: Batch) -> None:
         """Make ready for the forward pass of a batch."""
@@ -50,8 +51,11 @@ class Recorder:
         self._places.begin(batch)
 
     def end(self) -> None:
-        """Let go of what belonged to the batch."""
+        """Let go of what belonged to the batch, and raise what failed in it."""
         self._batch, self._sights = None, Sights()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
 
     @property
     def rows(self) -> int:
@@ -61,9 +65,19 @@ class Recorder:
         return len(self._batch.numbers) if self._batch.rows is None else self._batch.rows
 
     def see(self, call: Call) -> None:
-        """Record one attention call, as a tap reports it."""
-        if self._computing or self._batch is None:
+        """Record one attention call, as a tap reports it.
+
+        What fails is raised when the forward pass is over (`end`): ended half-way, it would leave other ranks of a sharded model waiting.
+        """
+        if self._computing or self._batch is None or self._error is not None:
             return  # the identity check calls the model's function once more
+        try:
+            self._record(call)
+        except Exception as error:
+            self._error = error
+
+    def _record(self, call: Call) -> None:
+        assert self._batch is not None
         self.calls += 1
         if self.origins is not None:
             call = self._whole(call, self.origins)

@@ -74,8 +74,9 @@ PARTS = [
     ("attnlog.run", "Run.log"),
     ("attnlog.run", "Run.amend"),
     ("attnlog.delivery.queue", "Delivery.finish"),
-    ("attnlog.capture.api", "capture"),
-    ("attnlog.capture.api", "interface_tap"),
+    ("attnlog.capture.api", "capture_on"),
+    ("attnlog.capture.passes", "interface_tap"),
+    ("attnlog.capture.functions", "FunctionTap._through"),
     ("attnlog.capture.recorder", "Recorder.see"),
     ("attnlog.format.write", "write_assets"),
     ("attnlog.store.folder", "Writer.commit"),
@@ -83,7 +84,7 @@ PARTS = [
     ("attnlog_integrations.transformers.recorder", "Recorder.record"),
     ("attnlog_integrations.transformers.callback", "moment"),
     ("attnlog_integrations.transformers.callback", "run_folder"),
-    ("attnlog_integrations.transformers.callback", "sharding"),
+    ("attnlog_integrations.transformers.callback", "is_sharded"),
 ]
 
 
@@ -128,7 +129,7 @@ def test_strict_mode_raises_instead(tmp_path: Path, tokenizer: Any, monkeypatch:
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken on purpose")
 
-    replace(monkeypatch, "attnlog.capture.api", "interface_tap", fail)
+    replace(monkeypatch, "attnlog.capture.passes", "interface_tap", fail)
     with pytest.raises(RuntimeError, match="broken on purpose"):
         trainer(tmp_path, [AttentionCallback(TEXTS, directory=tmp_path / "runs", tokenizer=tokenizer)]).train()
 

@@ -13,7 +13,7 @@ from attnlog.saliency import Saliency
 from attnlog_integrations.transformers.naming import run_folder, run_name
 from attnlog_integrations.transformers.options import Options
 from attnlog_integrations.transformers.recorder import Recorder
-from attnlog_integrations.transformers.sharded import sharding
+from attnlog_integrations.transformers.sharded import Shards, is_sharded
 from attnlog_integrations.transformers.trainer_state import Moment, moment
 from attnlog_integrations.transformers.untouched import untouched
 from transformers import TrainerCallback
@@ -95,6 +95,7 @@ class AttentionCallback(TrainerCallback):
         self.options = options
         self._boundary = Boundary()
         self._recorder: Recorder | None = None
+        self._shards: Shards | None = None  # where the model's weights are spread over ranks
         self._in_training = False
         self._trained = False  # a training ended: the best weights may be loaded again
         self._trial = 0
@@ -181,15 +182,10 @@ class AttentionCallback(TrainerCallback):
             yield
 
     def _record(self, args: Any, state: Any, more: dict[str, Any], now: Moment) -> None:
-        reason = sharding(args)
-        if reason is not None:
-            # Rank zero alone would wait for ever for the other ranks' part of the weights.
-            if state.is_world_process_zero:
-                self._boundary.warn("sharded", f"attnlog records no attention here: {reason}. Training goes on.")
-            return
-        recorder = self._recorder_of(args, state)
         model = more.get("model")
-        if recorder is None or model is None:
+        sharded = is_sharded(args)
+        recorder = None if sharded else self._recorder_of(args, state)
+        if (recorder is None and not sharded) or model is None:
             return
         loader = more.get("eval_dataloader")
         if loader is None and self.options.inputs is None:
@@ -199,7 +195,23 @@ class AttentionCallback(TrainerCallback):
                 self._boundary.warn("no rows", f"attnlog did not record step {now.step}: {message}.")
                 return
             loader = more.get("train_dataloader")
-        recorder.record(now, model, tokenizer=more.get("processing_class"), dataloader=loader)
+        if sharded:
+            self._record_together(args, state, now, model, tokenizer=more.get("processing_class"), dataloader=loader)
+        elif recorder is not None:
+            recorder.record(now, model, tokenizer=more.get("processing_class"), dataloader=loader)
+
+    def _record_together(self, args: Any, state: Any, now: Moment, model: Any, *, tokenizer: Any, dataloader: Any) -> None:
+        """Record on all ranks of a sharded model; only rank zero has a recorder."""
+        if self._shards is None:
+            self._shards = Shards()
+        if now.step in self._shards.steps:
+            if self._recorder is not None:
+                self._recorder.amend(now)
+            return
+        found = self._shards.capture(self.options, model, tokenizer, dataloader, begin=lambda: self._recorder_of(args, state))
+        self._shards.steps.add(now.step)
+        if self._recorder is not None:
+            self._recorder.log(now, found)
 
     def _recorder_of(self, args: Any, state: Any) -> Recorder | None:
         if not state.is_world_process_zero:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnlog.boundary import Boundary
-from attnlog.errors import InputError
 from attnlog.say import say
 from attnlog_integrations.transformers.cost import input_lengths, said, step_cost
 from attnlog_integrations.transformers.options import Options
+from attnlog_integrations.transformers.sharded import captured, rows_of
 from attnlog_integrations.transformers.trainer_state import Moment
 
 if TYPE_CHECKING:
+    from attnlog.record import Capture
     from attnlog.run import Run
 
 
@@ -62,26 +63,14 @@ class Recorder:
         if moment.step in self._said:
             self.amend(moment)
             return
-        from attnlog.capture.api import capture
+        inputs = self._ready(model, dataloader)
+        self.tell(model, inputs, tokenizer)
+        self.log(moment, captured(self._options, model, inputs, tokenizer))
 
+    def log(self, moment: Moment, captured: Capture) -> None:
+        """Log what was captured at a moment."""
         if self._closed:  # what comes after an end goes on in the same folder, as another writer
             self.run, self._closed = self._open(self.directory), False
-        options = self._options
-        tokenizer = options.tokenizer if options.tokenizer is not None else tokenizer
-        inputs = self._ready(model, dataloader)
-        self._tell(model, inputs, tokenizer)
-        captured = capture(
-            model,
-            inputs,
-            tokenizer=tokenizer,
-            layers=options.layers,
-            heads=options.heads,
-            record=options.record,
-            precision=options.precision,
-            dense_tokens=options.dense_tokens,
-            max_tokens=options.max_tokens,
-            saliency=options.saliency,
-        )
         self.run.log(
             captured,
             step=moment.step,
@@ -114,15 +103,12 @@ class Recorder:
 
     def _ready(self, model: Any, dataloader: Any) -> Any:
         if self._inputs is None:
-            from attnlog_integrations.transformers.examples import first_rows
-
-            if dataloader is None:
-                raise InputError("no inputs were given and the Trainer has no evaluation set: give AttentionCallback the inputs to record")
             # Kept: the same inputs at every step are what makes steps comparable.
-            self._inputs = first_rows(dataloader, model, count=self._options.examples, max_tokens=self._options.max_tokens)
+            self._inputs = rows_of(self._options, model, dataloader)
         return self._inputs
 
-    def _tell(self, model: Any, inputs: Any, tokenizer: Any) -> None:
+    def tell(self, model: Any, inputs: Any, tokenizer: Any) -> None:
+        """Say once what a step will cost, and where it is recorded."""
         if self._told:
             return
         self._told = True

@@ -1,18 +1,80 @@
-"""Whether one process alone can run the model: with sharded weights a forward pass needs all ranks at once."""
+"""Models whose weights are spread over ranks: all of them run a capture's forward passes, and rank zero writes."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attnlog_integrations.transformers.options import Options
+
+if TYPE_CHECKING:
+    from attnlog.capture.ranks import Alone
+    from attnlog.record import Capture
 
 
-def sharding(args: Any) -> str | None:
-    """Say why rank zero cannot run the model by itself, or None when it can."""
+def is_sharded(args: Any) -> bool:
+    """Say whether a forward pass needs all ranks at once: under FSDP and DeepSpeed ZeRO-3."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return None
-    if getattr(args, "fsdp", None):
-        return "FSDP keeps a part of the weights on every rank; capture a saved checkpoint with attnlog.capture instead"
+        return False
     plugin = getattr(args, "hf_deepspeed_config", None)
-    if plugin is not None and plugin.is_zero3():
-        return "DeepSpeed ZeRO-3 keeps a part of the weights on every rank; capture a saved checkpoint with attnlog.capture instead"
-    return None
+    return bool(getattr(args, "fsdp", None)) or (plugin is not None and bool(plugin.is_zero3()))
+
+
+def captured(options: Options, model: Any, inputs: Any, tokenizer: Any, ranks: Alone | None = None) -> Capture:
+    """Capture what the options ask for, alone or in step with other ranks."""
+    from attnlog.capture.api import capture_on
+    from attnlog.capture.ranks import Alone
+
+    return capture_on(
+        ranks or Alone(),
+        model,
+        inputs,
+        tokenizer=options.tokenizer if options.tokenizer is not None else tokenizer,
+        layers=options.layers,
+        heads=options.heads,
+        record=options.record,
+        precision=options.precision,
+        dense_tokens=options.dense_tokens,
+        max_tokens=options.max_tokens,
+        saliency=options.saliency,
+    )
+
+
+class Shards:
+    """What every rank of a sharded training keeps: which steps were recorded, and on which rows."""
+
+    def __init__(self) -> None:
+        from attnlog.capture.ranks import Ranks
+
+        self.steps: set[int] = set()
+        self.inputs: Any = None
+        self._ranks = Ranks()
+
+    def capture(self, options: Options, model: Any, tokenizer: Any, dataloader: Any, *, begin: Callable[[], object]) -> Capture:
+        """Capture on all ranks, or raise on all of them; `begin` is what rank zero has to do before."""
+        ranks = self._ranks
+        ranks.begin()
+        try:
+            begin()
+            if self.inputs is None:
+                self.inputs = rows_of(options, model, dataloader)
+            found = captured(options, model, self.inputs, tokenizer, ranks)
+            ranks.stage(lambda: None)  # nobody fails behind the last pass unheard
+        except Exception:
+            ranks.withdraw()
+            raise
+        return found
+
+
+def rows_of(options: Options, model: Any, dataloader: Any) -> Any:
+    """Return the inputs that were given, or else the first rows of the evaluation set."""
+    from attnlog.errors import InputError
+
+    if options.inputs is not None:
+        return options.inputs
+    from attnlog_integrations.transformers.examples import first_rows
+
+    if dataloader is None:
+        raise InputError("no inputs were given and the Trainer has no evaluation set: give AttentionCallback the inputs to record")
+    return first_rows(dataloader, model, count=options.examples, max_tokens=options.max_tokens)

@@ -53,12 +53,15 @@ class Extra(Protocol):
 
     def keywords(self) -> dict[str, Any]:
         """What the model's forward is to be called with besides."""
+        ...
 
     def see(self, batch: Batch, outputs: Any) -> None:
         """Take what is wanted out of what a forward pass of a batch gave."""
+        ...
 
     def into(self, capture: Capture) -> Capture:
         """Add what was found, and what was not, to a capture."""
+        ...
 
 
 class Extras:

@@ -1,43 +1,27 @@
 """Saliency of tokens: gradients of one number by the input embeddings, which touch no parameter's gradient.
 
-The embeddings that the model itself looked up are put in again by a hook, scaled or not, so that everything a forward makes of the ids
-besides (positions, masks, the place of the last token) stays as it is.
+The embeddings that the model itself looks up are put in again, as they are or on the way from the mean embedding.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from attnlog.capture.extras import Asked
 from attnlog.capture.inputs import Batch, accepted_by
+from attnlog.capture.lookups import Lookup, neutral_of, probe, replaced
 from attnlog.capture.targets import Target, Targets
 from attnlog.capture.tasks import logits_of
 from attnlog.errors import MissingExtraError
 from attnlog.outputs import SaliencyMap
-from attnlog.record import Capture, Input, Missing
+from attnlog.record import Capture, Missing
 
 COMPLETE = 0.01  # greatest relative difference between what integrated gradients sum to and what they explain
 _NUMBERS = 1 << 26  # logits that one pass over several points of the path may make
-_SAMPLE = 4096  # tokens of the vocabulary, evenly spaced, that the mean embedding is taken of
-_IDS = {"self": "input_ids", "encoder": "input_ids", "decoder": "decoder_input_ids"}
-_OTHER = re.compile(r"position|token_type|segment|wpe", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Lookup:
-    """Where a model looks up the embeddings of an axis: which module, and which of its calls in a forward pass."""
-
-    axis: str
-    module: torch.nn.Module
-    call: int
-    embeddings: torch.Tensor  # [1, tokens, width]
-    turned: bool = False  # the model looks them up with tokens before inputs (XLNet)
 
 
 class SaliencyMaps:
@@ -85,7 +69,7 @@ class SaliencyMaps:
         arguments = _alone(batch, row)
         quiet = {"use_cache": False} if "use_cache" in accepted_by(self._model) else {}
         with torch.no_grad():
-            lookups, outputs = _probe(self._model, batch.records[row], arguments, {**batch.shared, **quiet})
+            lookups, outputs = probe(self._model, batch.records[row], arguments, {**batch.shared, **quiet})
         if not lookups:
             return "where the model looks up the embeddings of its tokens could not be seen"
         target = self._targets.of(number, outputs)
@@ -95,7 +79,7 @@ class SaliencyMaps:
         def number_of(*embeddings: torch.Tensor) -> torch.Tensor:
             rows = len(embeddings[0])
             given = {name: tensor.repeat(rows, *[1] * (tensor.ndim - 1)) for name, tensor in arguments.items()}
-            with _replaced(lookups, embeddings):
+            with replaced(lookups, embeddings):
                 return target.of(self._model(**given, **batch.shared, **quiet)).float()
 
         logits = logits_of(outputs)
@@ -107,7 +91,7 @@ class SaliencyMaps:
                 self._integrated(number, lookups, target, number_of, at_once)
         return None
 
-    def _gradients(self, number: int, lookups: Sequence[_Lookup], target: Target, number_of: Any) -> None:
+    def _gradients(self, number: int, lookups: Sequence[Lookup], target: Target, number_of: Any) -> None:
         methods = self._asked.saliency.methods
         if not {"gradient", "gradient_x_input"} & set(methods):
             return
@@ -122,12 +106,12 @@ class SaliencyMaps:
             for method in (m for m in methods if m in made):
                 self._add(number, one.axis, method, made[method][0], target)
 
-    def _integrated(self, number: int, lookups: Sequence[_Lookup], target: Target, number_of: Any, at_once: int) -> None:
+    def _integrated(self, number: int, lookups: Sequence[Lookup], target: Target, number_of: Any, at_once: int) -> None:
         from captum.attr import IntegratedGradients
 
         embeddings = tuple(one.embeddings.clone().requires_grad_(True) for one in lookups)
         with torch.no_grad():
-            neutral = tuple(_neutral(one) for one in lookups)
+            neutral = tuple(neutral_of(one) for one in lookups)
             difference = float(number_of(*embeddings) - number_of(*neutral))
         integrate = IntegratedGradients(number_of)
         steps = self._asked.saliency.steps
@@ -161,20 +145,6 @@ class SaliencyMaps:
         )
 
 
-def _neutral(one: _Lookup) -> torch.Tensor:
-    """The embedding of no token in particular, for every token: the mean over the vocabulary, or over what stands for it.
-
-    Not 0: a model that normalises its embeddings at once gives the same for all but the shortest of them, so that a path from 0 does
-    all it does in its first step, where no number of points sees it.
-    """
-    count = getattr(one.module, "num_embeddings", None)
-    found = one.embeddings
-    if isinstance(count, int) and count > 0:
-        ids = torch.arange(0, count, -(-count // _SAMPLE), device=found.device)
-        found = one.module(ids[None])
-    return found.float().mean(1, keepdim=True).to(one.embeddings.dtype).expand_as(one.embeddings).contiguous()
-
-
 def _alone(batch: Batch, row: int) -> dict[str, torch.Tensor]:
     """Take one input's row of every tensor, without the padding on its right."""
     made = {}
@@ -187,69 +157,3 @@ def _alone(batch: Batch, row: int) -> dict[str, torch.Tensor]:
                 mine = mine[:, : len(where)]
         made[name] = mine
     return made
-
-
-def _probe(
-    model: torch.nn.Module, record: Input, arguments: Mapping[str, torch.Tensor], more: Mapping[str, Any]
-) -> tuple[list[_Lookup], Any]:
-    """Run a model and see which modules look up the embeddings of which axis."""
-    wanted = {axis: ids for axis, name in _IDS.items() if axis in record.axes and (ids := arguments.get(name)) is not None}
-    seen: list[_Lookup] = []
-    calls: dict[int, int] = {}
-
-    def see(module: torch.nn.Module, given: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        call = calls[id(module)] = calls.get(id(module), -1) + 1
-        ids = given[0] if given else next(iter(keywords.values()), None)
-        if not isinstance(ids, torch.Tensor) or ids.ndim != 2 or not isinstance(output, torch.Tensor) or output.ndim != 3:
-            return
-        for axis, known in wanted.items():
-            count = known.shape[1]
-            turned = ids.shape == (count, 1) != known.shape
-            mine = ids.T if turned else ids[:, :count]  # some models pad to whole windows
-            if not any(one.axis == axis for one in seen) and mine.shape == known.shape and torch.equal(mine, known):
-                # A copy, for a model may go on to change it in place.
-                found = (output.transpose(0, 1) if turned else output[:, :count]).detach().clone()
-                seen.append(_Lookup(axis, module, call, found, turned))
-                return
-
-    with _hooked([(module, see) for module in _embeddings(model)], with_kwargs=True):
-        outputs = model(**arguments, **more)
-    return seen, outputs
-
-
-def _embeddings(model: Any) -> list[torch.nn.Module]:
-    """The modules that may look up tokens: the model's own, and tables of embeddings that are not named after something else."""
-    try:
-        own = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
-        own = None
-    named = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Embedding) and not _OTHER.search(name)]
-    tied = [m for m in named if own is not None and getattr(own, "weight", None) is m.weight]
-    first = tied or named
-    return list({id(module): module for module in ([own] if isinstance(own, torch.nn.Module) else []) + first}.values())
-
-
-@contextmanager
-def _replaced(lookups: Sequence[_Lookup], embeddings: Sequence[torch.Tensor]) -> Iterator[None]:
-    """While inside, have the model take these embeddings for those that it looks up."""
-    calls: dict[int, int] = {}
-    put = {(id(one.module), one.call): (one, made) for one, made in zip(lookups, embeddings, strict=True)}
-
-    def give(module: torch.nn.Module, given: Any, output: Any) -> Any:
-        call = calls[id(module)] = calls.get(id(module), -1) + 1
-        if (id(module), call) not in put:
-            return None
-        one, made = put[id(module), call]
-        # A copy: a leaf of the graph must not be changed in place.
-        return made.transpose(0, 1).clone() if one.turned else torch.cat([made, output[:, made.shape[1] :]], 1)
-
-    with _hooked([(module, give) for module in {id(one.module): one.module for one in lookups}.values()]):
-        yield
-
-
-@contextmanager
-def _hooked(hooks: Sequence[tuple[torch.nn.Module, Any]], **how: Any) -> Iterator[None]:
-    with ExitStack() as stack:
-        for module, hook in hooks:
-            stack.callback(module.register_forward_hook(hook, **how).remove)
-        yield

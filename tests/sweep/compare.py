@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from tests.sweep.reference import Matrix, Reference
 
+ORDER = ("exact", "owned", "missing", "wrong")
 EXACT = 1e-5
 ROUNDED = 1e-4  # of weights made again from q and k
 
@@ -25,6 +26,7 @@ class Found:
     worst: float = 0.0
     taps: tuple[str, ...] = ()
     vectors: str = "exact"
+    owned: int = 0  # layers whose q and k only the capture's own number vouches for
     said: str = ""
     where: str = ""
 
@@ -78,8 +80,8 @@ def _module(one: Found, path: str, matrices: Sequence[Matrix], layers: Sequence[
     elif worst > EXACT:
         one.outcome, one.where, one.said = "wrong", path, f"weights differ by {worst:.2g}"
     one.worst = max(one.worst, worst or 0.0)
-    order = ("exact", "missing", "wrong")
-    one.vectors = max(one.vectors, vectors, key=order.index)
+    one.owned += vectors == "owned"
+    one.vectors = max(one.vectors, "exact" if vectors == "owned" else vectors, key=ORDER.index)
 
 
 def _sentence(capture: Any, path: str) -> str:
@@ -112,10 +114,10 @@ def _rows(matrices: Sequence[Matrix], layers: Sequence[Any], all_: Sequence[Matr
                 if part is None:
                     return None, "missing"
                 worst = max(worst, part)
-                vectors = max(vectors, "missing" if layer.vectors is None else "exact", key=("exact", "missing", "wrong").index)
+                vectors = max(vectors, "missing" if layer.vectors is None else "exact", key=ORDER.index)
                 continue
             worst = max(worst, float(np.abs(layer.weights - theirs).max()))
-            vectors = max(vectors, _vectors(matrix, layer, number), key=("exact", "missing", "wrong").index)
+            vectors = max(vectors, _vectors(matrix, layer, number), key=ORDER.index)
     return worst, vectors
 
 
@@ -150,7 +152,39 @@ def _vectors(matrix: Matrix, layer: Any, row: int) -> str:
                 k = k[:: len(k) // len(layer.vectors.k)] if len(k) > len(layer.vectors.k) else k
             close = np.allclose(q, layer.vectors.q, atol=EXACT, rtol=EXACT) and np.allclose(k, layer.vectors.k, atol=EXACT, rtol=EXACT)
             return "exact" if close else "wrong"
-    return _explained(layer, matrix.weights[row].numpy())
+    found = _explained(layer, matrix.weights[row].numpy())
+    return "exact" if found == "owned" and _is_projected(matrix.projected, layer.vectors, row) else found
+
+
+def _is_projected(projected: Sequence[torch.Tensor], vectors: Any, row: int) -> bool:
+    """Whether q and k are what linear layers of the module gave, up to a factor: a rotation keeps every head's length at every token."""
+    for mine in (vectors.q, vectors.k):
+        heads, tokens, width = mine.shape
+        lengths = np.linalg.norm(mine, axis=-1).T  # [tokens, heads]
+        if not any(_like(lengths, view) for given in projected for view in _views(given, row, tokens, heads, width)):
+            return False
+    return True
+
+
+def _views(given: torch.Tensor, row: int, tokens: int, heads: int, width: int) -> Iterator[np.ndarray]:
+    """Yield the ways in which a projection can hold ``[tokens, heads, width]``: by itself or beside others, side by side or head by head."""
+    if given.ndim != 3:
+        return
+    for one in {row: given[row] if row < len(given) else None, -1: given[:, row] if row < given.shape[1] else None}.values():
+        if one is None or len(one) != tokens:
+            continue
+        flat = one.detach().float().numpy()
+        if flat.shape[1] == heads * width:
+            yield np.linalg.norm(flat.reshape(tokens, heads, width), axis=-1)
+        for parts in (2, 3):
+            if flat.shape[1] == parts * heads * width:
+                yield from np.linalg.norm(flat.reshape(tokens, parts, heads, width), axis=-1).transpose(1, 0, 2)
+                yield from np.linalg.norm(flat.reshape(tokens, heads, parts, width), axis=-1).transpose(2, 0, 1)
+
+
+def _like(lengths: np.ndarray, others: np.ndarray) -> bool:
+    factor = lengths / np.maximum(others, 1e-12)
+    return bool(np.ptp(factor) <= 1e-3 * factor.mean())
 
 
 def _explained(layer: Any, weights: np.ndarray) -> str:
@@ -167,14 +201,13 @@ def _explained(layer: Any, weights: np.ndarray) -> str:
         return "exact"
     # A bias is between the positions, so the capture must say that q·k is not all: its own number must own up to the difference.
     owned = layer.explained is not None and float(np.max(layer.explained)) >= min(0.5 * difference, difference - ROUNDED)
-    return "exact" if owned and vectors.sinks is None else "wrong" if not owned else "exact"
+    return "owned" if owned else "wrong"
 
 
 def _explains(layers: Sequence[Any]) -> str:
     if any(layer.vectors is None for layer in layers):
         return "missing"
-    order = ("exact", "missing", "wrong")
-    return max((_explained(layer, layer.weights) for layer in layers), key=order.index)
+    return max((_explained(layer, layer.weights) for layer in layers), key=ORDER.index)
 
 
 def _folded(matrices: Sequence[Matrix], layers: Sequence[Any]) -> float | None:

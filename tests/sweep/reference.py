@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode
+from transformers.pytorch_utils import Conv1D
 
 from tests.sweep.build import Built, model_of
 
@@ -35,6 +36,7 @@ class Matrix:
     query: torch.Tensor | None = None
     key: torch.Tensor | None = None
     sort: str = ""  # plain, tower or folded
+    projected: tuple[torch.Tensor, ...] = ()  # what the linear layers of its module gave
 
 
 @dataclass
@@ -108,7 +110,7 @@ def sorted_out(matrix: Matrix, rows: int, lengths: set[int]) -> Matrix:
         sort = "folded"
     else:
         sort = "plain" if {weights.shape[2], weights.shape[3]} <= lengths else "tower"
-    return Matrix(matrix.path, matrix.call, weights, matrix.source, matrix.query, matrix.key, sort)
+    return Matrix(matrix.path, matrix.call, weights, matrix.source, matrix.query, matrix.key, sort, matrix.projected)
 
 
 def _axes(built: Built) -> tuple[int, set[int]]:
@@ -203,6 +205,7 @@ class Watch(TorchFunctionMode):
             tuple[str, torch.Tensor, bool]
         ] = []  # softmaxes that nothing was multiplied with yet, and whether the interface ran them
         self._inside = 0
+        self._projected: list[tuple[str, torch.Tensor]] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -231,7 +234,9 @@ class Watch(TorchFunctionMode):
         calls: Counter[str] = Counter()
         made = []
         for one in self._found:
-            made.append(Matrix(one.path, calls[one.path], one.weights.detach().float().nan_to_num(nan=0.0), one.source, one.query, one.key))
+            near = tuple(output for path, output in self._projected if path.startswith(f"{one.path}."))
+            weights = one.weights.detach().float().nan_to_num(nan=0.0)
+            made.append(Matrix(one.path, calls[one.path], weights, one.source, one.query, one.key, projected=near))
             calls[one.path] += 1
         return made
 
@@ -240,9 +245,10 @@ class Watch(TorchFunctionMode):
         # A softmax or a dropout that is a module of its own belongs to the attention around it.
         self._stack.append(above if isinstance(module, (torch.nn.Softmax, torch.nn.Dropout)) else self._paths.get(id(module), above))
 
-    def _leave(self, *_: Any) -> None:
-        if self._stack:
-            self._stack.pop()
+    def _leave(self, module: torch.nn.Module, _: Any, output: Any) -> None:
+        path = self._stack.pop() if self._stack else ""
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and isinstance(output, torch.Tensor):
+            self._projected.append((path, output))
 
     def _seen(self, function: Any) -> Any:
         def attention(module: Any, query: Any, key: Any, value: Any, *rest: Any, **keywords: Any) -> Any:

@@ -170,9 +170,8 @@ def told(result: Result) -> str:
     for sort in SORTS:
         if sort in result.sorts:
             one = result.sorts[sort]
-            lines.append(
-                f"  {sort}: {one.outcome} {one.worst:.1e} by {'+'.join(one.taps) or '-'}, q·k {one.vectors} {one.said} {one.where}"
-            )
+            vectors = f"{one.vectors} (own word)" if one.owned else one.vectors
+            lines.append(f"  {sort}: {one.outcome} {one.worst:.1e} by {'+'.join(one.taps)}, q·k {vectors} {one.said} {one.where}")
     lines += [f"  said: {result.said}"] if result.said else []
     lines += [f"  crash: {result.crash}"] if result.crash else []
     lines += [f"  harm: {harm}" for harm in result.harm]

@@ -167,7 +167,7 @@ def _is_projected(projected: Sequence[torch.Tensor], vectors: Any, row: int) -> 
 
 
 def _views(given: torch.Tensor, row: int, tokens: int, heads: int, width: int) -> Iterator[np.ndarray]:
-    """Yield the ways in which a projection can hold ``[tokens, heads, width]``: alone, or side by side with others, whole or head by head."""
+    """Yield the ways in which a projection can hold ``[tokens, heads, width]``: alone, side by side with others, or head by head."""
     if given.ndim != 3:
         return
     for one in {row: given[row] if row < len(given) else None, -1: given[:, row] if row < given.shape[1] else None}.values():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,9 +34,19 @@ def broken(part: str) -> None:
 
         Recorder._record = fail  # type: ignore[method-assign]
     else:
-        import attnlog.capture.api
+        # By its module: `attnlog.capture` is the function.
+        importlib.import_module("attnlog.capture.api").capture_on = fail
 
-        attnlog.capture.api.capture_on = fail  # type: ignore[assignment]
+
+def sharded(model: Any) -> Any:
+    """Spread a model's weights over the ranks, each layer by itself, as FSDP does; accelerate would do so on accelerators only."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
 
 
 def main() -> None:
@@ -42,10 +55,15 @@ def main() -> None:
 
     from attnlog import AttentionCallback
 
-    sharded = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}}
-    given = arguments(Path(folder), **(sharded if kind == "fsdp" else {}), save_strategy="no", per_device_train_batch_size=2)
-    callbacks = [AttentionCallback(INPUTS, directory=Path(folder) / "runs", tracker="local")] if "callback" in more else []
-    trainer = Trainer(build("llama"), given, train_dataset=rows(), eval_dataset=rows(4, seed=6), callbacks=callbacks)
+    given = arguments(Path(folder), fsdp=kind == "fsdp", save_strategy="no", per_device_train_batch_size=2, max_grad_norm=0)
+    model = build("llama")
+    callbacks = [AttentionCallback(INPUTS, directory=Path(folder) / "runs", tracker="local", on=("begin", "evaluate"))] if "callback" in more else []
+    if kind == "fsdp":
+        assert given.device is not None  # which begins the process group
+        model = sharded(model)
+    trainer = Trainer(model, given, train_dataset=rows(), eval_dataset=rows(4, seed=6), callbacks=callbacks)
+    if kind == "fsdp":
+        trainer.accelerator.prepare_model = lambda prepared, **_: prepared
     if "broken" in more:
         broken(more[more.index("broken") + 1])
     trainer.train()
@@ -58,7 +76,9 @@ def main() -> None:
     if dist.get_rank() == 0:
         failures = callbacks[0]._boundary.failures if callbacks else {}
         print("LEFT", json.dumps({"weights": digest.hexdigest(), "failures": failures}))
-    dist.destroy_process_group()
+    dist.barrier()
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads now and then keep a process from ending, with or without a callback
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ class Recorder:
         self._told = True
         options = self._options
         try:
+            tokenizer = options.tokenizer if options.tokenizer is not None else tokenizer
             lengths = input_lengths(inputs, tokenizer, max_tokens=options.max_tokens)
             heads, cost = step_cost(
                 model,

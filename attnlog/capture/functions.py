@@ -23,7 +23,7 @@ _TIMES = {"mul": False, "mul_": False, "multiply": False, "div": True, "div_": T
 #: What changes the values of scores or weights and leaves them what they are, and what only lays them out otherwise.
 _CHANGES = (
     "add add_ sub sub_ subtract rsub masked_fill masked_fill_ where tanh to float half bfloat16 double type type_as contiguous clone "
-    "dropout clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach"
+    "dropout clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach max min"
 )
 _TURNS = "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim"
 _VALUES, _LAYOUT = frozenset([*_CHANGES.split(), *_TIMES]), frozenset(_TURNS.split())
@@ -44,6 +44,7 @@ class FunctionTap(TorchFunctionMode):
         rows: Callable[[], int],
         origins: Origins | None,
         failed: Callable[[Exception], None],
+        doubted: Callable[[], None],
     ) -> None:
         """Prepare.
 
@@ -52,6 +53,7 @@ class FunctionTap(TorchFunctionMode):
             paths: where each module is in the model, by its id.
             rows: says how many rows the batch at hand has.
             origins: follows tokens too, for models that fold windows into the batch.
+            doubted: is called where nobody can tell which weights are of which input.
             failed: gets what goes wrong in following; what `seen` raises for a user's mistake goes on.
         """
         super().__init__()
@@ -60,6 +62,7 @@ class FunctionTap(TorchFunctionMode):
         self._rows = rows
         self._origins = origins
         self._failed = failed
+        self._doubted = doubted
         self._lineage = Lineage()
         self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
             **dict.fromkeys(_VALUES | _LAYOUT, self._through),
@@ -163,6 +166,7 @@ class FunctionTap(TorchFunctionMode):
         rows = self._rows()
         lead = batch_of(tuple(weights.shape[:-2]), rows, module)
         if lead is None:
+            self._doubted()
             return
         scores = node.scores
         query = key = sources = None

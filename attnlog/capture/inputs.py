@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
+from attnlog.capture.kinds import tower_of
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
+_MASKS = frozenset({"attention_mask", "decoder_attention_mask"})
 Text = str | tuple[str, str] | list[str]
 Inputs = Text | Sequence[Text] | Mapping[str, Any]
 
@@ -26,6 +28,7 @@ class Prepared:
     positions: Mapping[str, torch.Tensor] | None = None  # axis → where its tokens are in rows that keep their padding
     shared: Mapping[str, Any] = field(default_factory=dict)  # what belongs to all rows of the given batch together
     alone: bool = False  # some of `shared` is this row's own
+    masks: frozenset[str] = frozenset()  # attention masks that the model is given in any case: some compute otherwise without
 
     @property
     def length(self) -> int:
@@ -85,8 +88,8 @@ def prepare(model: torch.nn.Module, inputs: Inputs, tokenizer: Any, *, max_token
 
 
 def is_encoder_decoder(model: Any) -> bool:
-    """Say whether a model has an encoder whose output its decoder attends to."""
-    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+    """Say whether a model reads a source and a target: the decoder of such a model alone is configured like the whole."""
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False)) and "decoder_input_ids" in accepted_by(model)
 
 
 def vocabulary(model: Any) -> int:
@@ -135,10 +138,14 @@ def _texts(inputs: Any) -> list[Text]:
 
 def _limit(model: Any) -> int | None:
     # Learned positions end; rotary and relative ones do not, so their configured length is advice only.
+    # Those of a picture's patches, or of queries that are no tokens, say nothing of a text's length.
     learned = [
         module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Embedding) and re.search(r"(^|[._])(embed_positions?|position_embeddings?|wpe)$", name)
+        if isinstance(module, torch.nn.Embedding)
+        and re.search(r"(^|[._])(embed_positions?|position_embeddings?|wpe)$", name)
+        and tower_of(f"{name}.") is None
+        and "query" not in name
     ]
     # RoBERTa's and its relatives' positions begin after the padding position; OPT's and BART's tables are longer by an offset.
     limits = [m.num_embeddings - (m.padding_idx + 1 if m.padding_idx is not None else int(getattr(m, "offset", 0))) for m in learned]
@@ -158,7 +165,7 @@ def _text(model: Any, text: Text, number: int, tokenizer: Any, max_tokens: int |
     first, second = (text, None) if isinstance(text, str) else text
     if not encoder_decoder:
         axis, tensors = _encode(tokenizer, first, second, max_tokens)
-        return Prepared(Input({"self": axis}), tensors)
+        return Prepared(Input({"self": axis}), tensors, masks=_MASKS)
     source, tensors = _encode(tokenizer, first, None, max_tokens)
     target, labels = _encode(tokenizer, first if second is None else second, None, max_tokens)
     start = decoder_start(model)
@@ -174,7 +181,7 @@ def _text(model: Any, text: Text, number: int, tokenizer: Any, max_tokens: int |
         special=None if target.special is None else (True, *target.special[:-1]),
         segments=None,
     )
-    return Prepared(Input({"encoder": source, "decoder": shifted}), {**tensors, "decoder_input_ids": ids})
+    return Prepared(Input({"encoder": source, "decoder": shifted}), {**tensors, "decoder_input_ids": ids}, masks=_MASKS)
 
 
 def decoder_start(model: Any) -> int:
@@ -284,7 +291,8 @@ def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[s
             )
     for side, axes in (("", ("self", "encoder")), ("decoder_", ("decoder",))):
         lengths = [len(row.record.axes[axis].tokens) for row in rows for axis in axes if axis in row.record.axes]
-        if lengths and (f"{side}attention_mask" in accepted or anything):
+        wanted = any(f"{side}attention_mask" in row.masks for row in rows) or len(set(lengths)) > 1
+        if lengths and wanted and (f"{side}attention_mask" in accepted or anything):
             tensors[f"{side}attention_mask"] = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
     widths = {axis: max(len(row.record.axes[axis].tokens) for row in rows) for axis in first.record.axes}
     positions = tuple({axis: torch.arange(len(found.tokens), device=device) for axis, found in row.record.axes.items()} for row in rows)

@@ -35,6 +35,12 @@ def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module) -> Lead
     if place == 1 and shape[0] % rows and shape[1] % rows == 0:
         place = 0
     rest = [other for other in range(len(shape)) if other != place]
+    if rows > 1 and len(rest) > 1:
+        # Windows, streams or frames beside the inputs: which is which shows only where one dimension alone has that many.
+        inputs = [other for other in rest if shape[other] == rows]
+        if len(inputs) != 1:
+            return None
+        rest = [*inputs, *(other for other in rest if other not in inputs)]
     batch = 1
     for other in rest:
         batch *= shape[other]

@@ -25,7 +25,10 @@ def taps(
     `failed` gets what goes wrong in following tensors; by default the recorder notes it, and the forward pass goes on.
     """
     see = seen or recorder.see
-    with interface_tap(see), FunctionTap(see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins, failed or recorder.failed):
+    with (
+        interface_tap(see),
+        FunctionTap(see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins, failed or recorder.failed, recorder.doubt),
+    ):
         yield
 
 

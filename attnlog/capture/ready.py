@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, token_names, vocabulary
+from attnlog.capture.inputs import Prepared, accepted_by, is_encoder_decoder, main_axis, token_names, vocabulary
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
@@ -22,7 +22,8 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
     Raises:
         InputError: what was given does not fit together; the message names it, and what it does not fit.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    required = {name for name, known in accepted_by(model).items() if known.default is known.empty}
+    given = {name: value for name, value in given.items() if value is not None or name in required}
     if not given:
         raise InputError("the inputs are empty: give model inputs by name, as a tokenizer or a processor returns them")
     _check_labels(model, given)
@@ -35,7 +36,9 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
 
 def rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:
     """Take a batch of images, sounds or several modalities apart without cropping anything: what its parts mean only the model knows."""
-    tensors = {name: _tensor(name, value) for name, value in given.items() if not isinstance(value, (bool, str, int, float, dict))}
+    tensors = {
+        name: _tensor(name, value) for name, value in given.items() if not isinstance(value, (bool, str, int, float, dict, type(None)))
+    }
     constants = {name: value for name, value in given.items() if name not in tensors}
     if "labels" in tensors and "decoder_input_ids" not in tensors and is_encoder_decoder(model):
         shift = getattr(model, "prepare_decoder_input_ids_from_labels", None)
@@ -151,6 +154,7 @@ def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decode
                 f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(ids.shape)}: give a row for each input, or leave it out"
             )
     sides = {"encoder": "", "decoder": "decoder_"} if encoder_decoder else {"self": ""}
+    given_masks = frozenset(name for name in tensors if name.endswith("attention_mask"))
     if encoder_decoder and "decoder_input_ids" not in tensors:
         raise InputError("an encoder-decoder model needs decoder_input_ids or labels beside input_ids")
     masks = {
@@ -172,7 +176,7 @@ def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decode
                 if mine:
                     kept[name] = tensor[row][mask] if tensor.ndim > 1 and tensor.shape[1] == width else tensor[row]
             axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
-        prepared.append(Prepared(Input(axes), kept))
+        prepared.append(Prepared(Input(axes), kept, masks=given_masks))
     return prepared
 
 

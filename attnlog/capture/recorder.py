@@ -16,12 +16,13 @@ from attnlog.capture.kinds import LayerNumbers
 from attnlog.capture.masks import Sights
 from attnlog.capture.origins import Origins
 from attnlog.capture.places import Place, Places
+from attnlog.capture.projection import ValueNorms
 from attnlog.capture.rerun import Returned
 from attnlog.capture.wanted import Wanted
 from attnlog.capture.weights import Row, by_identity, compute
 from attnlog.capture.whole import assembled
 from attnlog.errors import LayerError
-from attnlog.record import Array, Input, Layer, Missing, Vectors
+from attnlog.record import Array, FloatArray, Input, Layer, Missing, Vectors
 
 
 class Recorder:
@@ -30,12 +31,14 @@ class Recorder:
     def __init__(self, model: torch.nn.Module, wanted: Wanted, *, follow: bool = False) -> None:
         """Prepare for a model; `follow` tokens through windows and frames, so that their attention can be put together."""
         self.calls = 0
+        self.doubted = False  # of some attention nobody can tell which input it is of, unless each runs alone
         self.folded = False  # some attention was computed in parts of an input
         self.origins = Origins(lambda: self.rows, getattr(getattr(model, "config", None), "hidden_size", None)) if follow else None
         self.numbers = LayerNumbers(model, main_axis(model))
         self._wanted = wanted
         self._places = Places(self.numbers, lambda batch, row, name, count: made_axis(model, batch, row, name, count))
         self._rotary = _rotary(model)
+        self._norms = ValueNorms(model)
         self._layers: list[Layer] = []
         self._missing: dict[Missing, None] = {}
         self._seen: dict[str, set[int]] = {}
@@ -84,9 +87,17 @@ class Recorder:
         place = self._places.of(call)
         # Axes with a number or a name of their own are parts, or pooled: tokens may have to be followed.
         self.folded |= isinstance(place, str) or place.folds > 1 or "-" in f"{place.query_axis}{place.key_axis}"
+        if isinstance(place, str) and self.rows > 1:
+            self.doubted = True
         if isinstance(place, str):
             side = self.numbers.side(self.numbers.path(call.module))
             self._miss(side, self.numbers.layer(call.module, side), "attention", place)
+            return
+        if place.folds > 1 and call.query is None and call.tap == "function":
+            parts = f"{place.folds} parts of {call.shape[2]} × {call.shape[3]} positions"
+            self._miss(
+                place.kind.partition("-")[0], place.layer, "attention", f"its weights are over {parts} that could not be followed to tokens"
+            )
             return
         self._seen.setdefault(place.kind, set()).add(place.layer)
         if self._wanted.layers is not None and place.layer not in self._wanted.layers:
@@ -118,9 +129,21 @@ class Recorder:
             return
         call = Call(module=model, tap="model", weights=returned.weights, returned=(returned.field, returned.layer))
         place = self._places.of(call)
+        if not isinstance(place, str) and "-" in f"{place.query_axis}{place.key_axis}":
+            # A band of neighbours, or buckets: shown as tokens they would be others'.
+            reason = f"what the model returns as {returned.field}[{returned.layer}] has {call.shape[2]} × {call.shape[3]} positions that are not its tokens"
+            self._miss(place.query_axis.partition("-")[0], place.layer, "attention", reason)
+            return
         recorded = {(one.kind, one.layer) for one in self._layers if one.tap != "model"}
         if isinstance(place, str) or (place.kind, place.layer) not in recorded:
             self.see(call)
+
+    def doubt(self) -> None:
+        """Note that weights came by which may be of any input of the batch."""
+        if self.rows > 1:
+            self.doubted = True
+        else:
+            self._miss(self.numbers.main, None, "attention", "its weights have dimensions that are neither inputs nor heads nor tokens")
 
     def failed(self, error: Exception) -> None:
         """Note that tensors could not be followed: what was seen stands, and the model's forward pass goes on."""
@@ -236,10 +259,18 @@ class Recorder:
             window=row.sight.window,
             sinks=None if call.sinks is None else np.asarray(call.sinks[heads].float().cpu()),
             rotary=self._rotary and row.aligned,
+            norms=None if values is None else self._value_norms(call, row, heads, kind, layer),
         )
         if not all(np.isfinite(part).all() for part in (found.q, found.k, found.v) if part is not None):
             self._miss(kind, layer, "vectors", "they are not numbers (the model gave NaN or infinity)")
             return None
+        return found
+
+    def _value_norms(self, call: Call, row: Row, heads: torch.Tensor, kind: str, layer: int) -> FloatArray | None:
+        assert call.value is not None
+        found = self._norms(self.numbers.path(call.module), call.value[row.number][:, row.keys], heads, call.group_size)
+        if found is None:
+            self._miss(kind, layer, "value norms", "the module's output projection could not be found, or something lies before it")
         return found
 
 

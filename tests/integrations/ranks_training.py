@@ -57,7 +57,8 @@ def main() -> None:
 
     given = arguments(Path(folder), fsdp=kind == "fsdp", save_strategy="no", per_device_train_batch_size=2, max_grad_norm=0)
     model = build("llama")
-    callbacks = [AttentionCallback(INPUTS, directory=Path(folder) / "runs", tracker="local", on=("begin", "evaluate"))] if "callback" in more else []
+    ours = AttentionCallback(INPUTS, directory=Path(folder) / "runs", tracker="local", on=("begin", "evaluate"))
+    callbacks = [ours] if "callback" in more else []
     if kind == "fsdp":
         assert given.device is not None  # which begins the process group
         model = sharded(model)

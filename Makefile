@@ -6,7 +6,7 @@ RUNS ?= demo-runs
 SERVE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile sweep bench picture clean
+.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile hostile-full sweep bench picture clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -79,13 +79,18 @@ wheel: $(STAMPS)/python ## build the wheel and try it in a venv of its own
 hostile: $(STAMPS)/python $(STAMPS)/node ## both readers against assets and runs made to fool them
 	@$(BIN)/python -m pytest -q tests/hostile
 
-sweep: $(STAMPS)/python $(STAMPS)/node ## the hostile corpus with every flip and every number
+hostile-full: $(STAMPS)/python $(STAMPS)/node ## the hostile corpus with every flip and every number
 	@ATTNLOG_HOSTILE=full $(BIN)/python -m pytest -q tests/hostile
 
-bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size, time to disk and paint beside BertViz; prints JSON, fills the tables
+sweep: $(STAMPS)/python ## capture a tiny model of nearly every transformers type and compare with eager attention; fills docs/architectures.md
+	@mkdir -p build && OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.sweep.run --json build/sweep.json
+	@$(BIN)/python -m tests.sweep.table build/sweep.json
+
+bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size, time to disk, paint and capture beside BertViz and eager attention; prints JSON, fills the tables
 	@mkdir -p build && $(BIN)/python bench/size.py | tee build/size.json && $(BIN)/python bench/write.py | tee build/write.json
 	@$(BIN)/python bench/paint.py | tee build/paint.json
-	@$(BIN)/python bench/figures.py build/size.json build/write.json build/paint.json
+	@$(BIN)/python bench/capture.py | tee build/capture.json
+	@$(BIN)/python bench/figures.py build/size.json build/write.json build/paint.json build/capture.json
 
 picture: $(STAMPS)/python $(STAMPS)/chromium ## take the picture of the README from the newest demo run
 	@$(BIN)/python scripts/picture.py $(RUNS)

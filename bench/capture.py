@@ -1,7 +1,7 @@
 """What capture costs: time and peak memory beside the plain forward pass and beside eager attention with `output_attentions`.
 
 A DistilBERT of 6 layers, 12 heads and width 768 with random weights, one input, in turns: plain, vectors only, weights (in 8 bits), all of
-it (weights, vectors, head metrics), eager. Times are ratios of medians within one run. Memory is the peak of a process of its own above
+it (weights, vectors, head metrics, pictures), eager. Times are ratios of medians within one run. Memory is the peak of a process of its own above
 that of one that runs the plain forward. Prints JSON; `--tokens 128,512` chooses lengths, `--turns 5` how often.
 """
 
@@ -22,6 +22,7 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 import attnlog
+from attnlog.format.pictures import pictures_of
 
 MODES = ("plain", "vectors", "weights", "all", "eager")
 MEMORY_AT = 1024
@@ -50,7 +51,7 @@ def runner(mode: str, model: DistilBertModel, ids: torch.Tensor):
         "eager": eager,
         "vectors": captured(record=("vectors",), metrics=False),
         "weights": captured(record=("attention",), metrics=False),
-        "all": captured(record=("attention", "vectors")),
+        "all": lambda: [pictures_of(layer.weights) for layer in captured(record=("attention", "vectors"))().layers],
     }[mode]
 
 

@@ -37,6 +37,7 @@ CHECKS = [
     Check("panels: bundle up to date", ["npm", "run", "--silent", "fresh"], "panels"),
     Check("documentation", [str(BIN / "mkdocs"), "build", "--strict", "-q"]),
     Check("unit tests", [*PYTEST, "tests/unit"], count="pytest"),
+    Check("sample of the sweep", [*PYTEST, "tests/sweep"], count="pytest"),
     Check("hostile assets", [*PYTEST, "tests/hostile"], count="pytest"),
     Check("integration tests", [*PYTEST, "tests/integrations"], count="pytest"),
     Check("browser tests", [*PYTEST, "tests/browser", "tests/e2e"], count="pytest"),

@@ -131,7 +131,8 @@ class Recorder:
         place = self._places.of(call)
         if not isinstance(place, str) and "-" in f"{place.query_axis}{place.key_axis}":
             # A band of neighbours, or buckets: shown as tokens they would be others'.
-            reason = f"what the model returns as {returned.field}[{returned.layer}] has {call.shape[2]} × {call.shape[3]} positions that are not its tokens"
+            shape = f"{call.shape[2]} × {call.shape[3]} positions"
+            reason = f"what the model returns as {returned.field}[{returned.layer}] has {shape} that are not its tokens"
             self._miss(place.query_axis.partition("-")[0], place.layer, "attention", reason)
             return
         recorded = {(one.kind, one.layer) for one in self._layers if one.tap != "model"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,6 +62,48 @@ def export(run: Path, out: Path, budget: str | None) -> None:
 
     export_html(run, out, budget=parse_size(budget))
     click.echo(f"{out} ({format_size(out.stat().st_size)}): open it in any browser, or mail it")
+
+
+@main.command()
+@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT…")
+@click.option("--run", required=True, type=click.Path(path_type=Path), help="The run folder; one that is there is gone on with.")
+@click.option("--input", "texts", multiple=True, metavar="TEXT", help="A text; may be given again.")
+@click.option("--pair", "pairs", nargs=2, multiple=True, metavar="TEXT TEXT", help="A text pair, or source and target; may be given again.")
+@click.option(
+    "--inputs", "files", multiple=True, type=click.Path(path_type=Path), help="A file: one text a line, or .jsonl of texts and pairs."
+)
+@click.option("--tokenizer", metavar="PLACE", help="Folder or model whose tokenizer to use; default: each checkpoint's own.")
+@click.option("--class", "made", metavar="NAME", help="Class of transformers to load with; default: the one the checkpoint was saved from.")
+@click.option(
+    "--record", multiple=True, metavar="NAME", help="attention, vectors, values, states, hidden, predictions, saliency; may be given again."
+)
+@click.option("--layers", metavar="NUMBERS", help="Such as 0,3-5; default: all.")
+@click.option("--heads", metavar="NUMBERS", help="Such as 0,3-5; default: all.")
+@click.option(
+    "--step", "steps", type=click.IntRange(min=0), multiple=True, help="The step, one for each checkpoint; default: as it says itself."
+)
+@click.option("--tracker", "trackers", multiple=True, help="Deliver to mlflow, comet or a plugin, too; may be given again.")
+@click.option("--max-tokens", type=click.IntRange(min=2), default=256, show_default=True, help="Longer texts are cut.")
+@click.option(
+    "--dense-tokens", type=click.IntRange(min=0), default=512, show_default=True, help="Of longer inputs only the top keys are kept."
+)
+@click.option("--precision", type=click.Choice(["u8", "f16", "f32"]), default="u8", show_default=True, help="Of the weights.")
+@click.option("--device", help="Such as cpu or cuda:1; default: the first GPU, if there is one.")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "float16", "bfloat16"]), default="auto", show_default=True, help="Of the model."
+)
+@click.pass_context
+def capture(ctx: click.Context, /, **given: Any) -> None:
+    """Record the attention of checkpoints that you already have, each as a step of a run.
+
+    CHECKPOINT is a folder that save_pretrained or the Trainer wrote, a quoted glob such as 'out/checkpoint-*', or the name of a model
+    on the hub. Those that the run holds are skipped, so the same command goes on after an interruption.
+    Exit status 1: one could not be recorded.
+    """
+    from attnlog.commands.capture import Wish
+    from attnlog.commands.capture import capture as run
+
+    ctx.exit(run(Wish(**given)))
 
 
 @main.command()

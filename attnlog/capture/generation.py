@@ -10,7 +10,7 @@ import torch
 
 from attnlog.capture.about import config_of, describe, none_seen
 from attnlog.capture.call import Call
-from attnlog.capture.inputs import Batch, Inputs, Prepared, batches, is_encoder_decoder, prepare, token_names
+from attnlog.capture.inputs import Batch, Inputs, Prepared, batches, is_encoder_decoder, prepare, token_names, usable_tokens
 from attnlog.capture.kinds import LayerNumbers, crosses, unwrapped
 from attnlog.capture.masks import Sights
 from attnlog.capture.passes import taps
@@ -18,7 +18,7 @@ from attnlog.capture.preserve import preserved
 from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
 from attnlog.capture.weights import Row, by_identity, compute
-from attnlog.errors import ArgumentError, ModelError, NoAttentionError
+from attnlog.errors import ArgumentError, InputError, ModelError, NoAttentionError
 from attnlog.record import Axis, Capture, Input
 
 #: Options of `generate` under which rows of the batch are no longer one text each, or positions of the cache no longer tokens.
@@ -31,6 +31,7 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
     "cache_implementation": lambda value: value not in (None, "dynamic"),
     "use_cache": lambda value: value is False,
 }
+_PLAIN = {name: f"{name}=1" for name in ("num_beams", "num_return_sequences")} | {"use_cache": "use_cache=True"}
 
 
 def capture_generation(
@@ -77,11 +78,10 @@ def capture_generation(
         raise ModelError(f"{type(model).__name__} cannot generate: give a model with a language head, such as one of AutoModelForCausalLM")
     if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
         raise ArgumentError(f"max_new_tokens is {max_new_tokens!r}; it is a whole number from 1")
-    for name, refused in _REFUSED.items():
-        if name in generate and refused(generate[name]):
-            raise ArgumentError(f"{name}={generate[name]!r}: attention is put together of one text and one cache a row; leave {name} out")
+    _check_options(generates, generate)
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=ATTENTION)
-    prepared = prepare(model, _sources(model, inputs), tokenizer, max_tokens=None)
+    prepared = [_source(model, one) for one in prepare(model, _sources(model, inputs), tokenizer, max_tokens=None)]
+    _check_lengths(model, prepared, max_new_tokens)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     recorder = Recorder(model, wanted)
     finished: list[Input] = []
@@ -121,6 +121,38 @@ def _sources(model: Any, inputs: Any) -> Any:
     return inputs
 
 
+def _check_options(model: Any, generate: dict[str, Any]) -> None:
+    """Refuse what the steps of cannot be put together, whether it was asked for here or is in a generation config."""
+    own = generate.get("generation_config") or getattr(model, "generation_config", None)
+    for name, refused in _REFUSED.items():
+        asked = name in generate
+        value = generate[name] if asked else getattr(own, name, None)
+        if refused(value):
+            remedy = f"leave {name} out" if asked else f"that is of the generation config: pass {_PLAIN.get(name, f'{name}=None')}"
+            raise ArgumentError(f"{name}={value!r}: attention is put together of one text and one cache a row; {remedy}")
+
+
+def _source(model: Any, one: Prepared) -> Prepared:
+    """Take away what `prepare` made the decoder read of a text: here it writes that itself."""
+    if not is_encoder_decoder(model) or one.record.axes["decoder"].text is None:
+        return one
+    if one.record.axes["decoder"].text != one.record.axes["encoder"].text:
+        raise InputError("a pair has a target, which a model that generates writes itself: give its source alone, or decoder_input_ids")
+    return replace(one, tensors={**one.tensors, "decoder_input_ids": one.tensors["decoder_input_ids"][:1]})
+
+
+def _check_lengths(model: torch.nn.Module, prepared: Sequence[Prepared], count: int) -> None:
+    name = "decoder_input_ids" if is_encoder_decoder(model) else "input_ids"
+    for number, one in enumerate(prepared):
+        given = len(one.tensors[name]) if name in one.tensors else 0
+        most = usable_tokens(model, given + count)
+        if most < given + count:
+            raise InputError(
+                f"input {number} has {given} tokens before the {count} new ones, the model takes at most {most}: "
+                f"shorten it or ask for max_new_tokens={max(most - given, 1)}"
+            )
+
+
 def _seed(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -140,10 +172,11 @@ def _generated(model: Any, batch: Batch, steps: _Steps, recorder: Recorder, coun
     if is_encoder_decoder(model) and given["decoder_input_ids"].shape[1] == 1:
         given.pop("decoder_input_ids")
         given.pop("decoder_attention_mask", None)
-    criteria = StoppingCriteriaList([*generate.pop("stopping_criteria", []), Step()])
+    criteria = StoppingCriteriaList([*generate.get("stopping_criteria", []), Step()])
+    options = {**generate, "max_new_tokens": count + 1, "stopping_criteria": criteria, "return_dict_in_generate": False}
     with taps(recorder, seen=steps.see):
         # One more token than asked for: only by generating it does the model read the last one.
-        ids = model.generate(**given, **generate, max_new_tokens=count + 1, stopping_criteria=criteria, return_dict_in_generate=False)
+        ids = model.generate(**given, **options)
     found: torch.Tensor = ids[0]
     return found
 
@@ -154,8 +187,6 @@ def _read(model: Any, one: Prepared, written: torch.Tensor, tokenizer: Any) -> I
     given = one.record.axes[axis]
     ids = [int(i) for i in written[:-1]]
     prompt = min(len(given.ids or ()) if axis == "self" else int(one.tensors["decoder_input_ids"].shape[0]), len(ids))
-    if axis == "decoder" and one.tensors["decoder_input_ids"].shape[0] > 1 and given.text is not None:
-        prompt = 1  # of a text's own target nothing was given to the decoder
     made = Axis(
         tokens=token_names(ids, tokenizer),
         text=given.text if axis == "self" else None,

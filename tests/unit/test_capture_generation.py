@@ -1,0 +1,195 @@
+"""Attention during generation: what the steps through the cache make together is what one forward pass over the finished text gives."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import attnlog
+from tests.conftest import build
+
+DECODERS = ("gpt2", "llama", "mistral", "gemma2", "bloom")  # plain, key groups, a window of 5 tokens, soft-cap, ALiBi
+BOTH = ("t5", "bart")
+PROMPT = torch.tensor([[7, 12, 5, 33, 41, 8, 19]])
+
+
+def endless(name):
+    """A model that no token stops."""
+    model = build(name)
+    model.generation_config.eos_token_id = None
+    model.generation_config.forced_eos_token_id = None
+    if name == "t5":
+        # Its cache has as many layers as the encoder, so transformers itself cannot generate with a deeper decoder.
+        model.decoder.block, model.config.num_decoder_layers = model.decoder.block[:2], 2
+    return model
+
+
+def read_of(capture, axis="self", number=0):
+    return torch.tensor(capture.inputs[number].axes[axis].ids)[None]
+
+
+def at_once(model, capture, number=0):
+    """Weights by the model's own eager attention in one forward pass over the finished text."""
+    given = {"input_ids": read_of(capture, "encoder" if model.config.is_encoder_decoder else "self", number)}
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = read_of(capture, "decoder", number)
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        output = model(**given, output_attentions=True)
+    model.set_attn_implementation(before)
+    names = {"self": "attentions", "encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
+    return {kind: getattr(output, name) for kind, name in names.items() if getattr(output, name, None)}
+
+
+@pytest.mark.parametrize("name", [*DECODERS, *BOTH])
+def test_the_steps_together_are_one_forward_pass_over_the_finished_text(name):
+    model = endless(name)
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=6)
+    expected = at_once(model, capture)
+    assert not capture.missing
+    assert {layer.kind for layer in capture.layers} == set(expected)
+    for kind, layers in expected.items():
+        for number, weights in enumerate(layers):
+            np.testing.assert_allclose(capture.weights(kind, number), weights[0].numpy(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", [*DECODERS, *BOTH])
+def test_queries_keys_and_values_of_the_steps_are_those_of_one_forward_pass(name):
+    model = endless(name)
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=6, record=("attention", "vectors", "values"))
+    given = {"input_ids": read_of(capture, "encoder" if name in BOTH else "self")}
+    if name in BOTH:
+        given["decoder_input_ids"] = read_of(capture, "decoder")
+    whole = attnlog.capture(model, given, record=("attention", "vectors", "values"))
+    for layer in whole.layers:
+        for which in "qkv":
+            found = capture.vectors(which, layer.kind, layer.layer)
+            np.testing.assert_allclose(found, whole.vectors(which, layer.kind, layer.layer), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", [*DECODERS, *BOTH])
+def test_what_is_written_is_what_the_model_writes_without_attnlog(name):
+    model = endless(name)
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=6)
+    alone = model.generate(input_ids=PROMPT, attention_mask=torch.ones_like(PROMPT), max_new_tokens=6)
+    assert read_of(capture, "decoder" if name in BOTH else "self").tolist() == alone.tolist()
+
+
+def test_generated_tokens_are_marked_and_the_prompt_is_not():
+    capture = attnlog.capture_generation(endless("llama"), {"input_ids": PROMPT}, max_new_tokens=4)
+    assert capture.inputs[0].axes["self"].generated == (False,) * 7 + (True,) * 4
+
+
+def test_of_a_decoder_beside_an_encoder_all_but_the_start_token_is_generated():
+    capture = attnlog.capture_generation(endless("t5"), {"input_ids": PROMPT}, max_new_tokens=4)
+    assert capture.inputs[0].axes["decoder"].generated == (False, True, True, True, True)
+    assert capture.inputs[0].axes["encoder"].generated is None
+
+
+def test_sampling_with_a_seed_writes_what_the_model_samples_with_that_seed():
+    model = endless("llama")
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=6, seed=5, do_sample=True, temperature=0.9)
+    torch.manual_seed(5)
+    alone = model.generate(input_ids=PROMPT, attention_mask=torch.ones_like(PROMPT), max_new_tokens=6, do_sample=True, temperature=0.9)
+    assert read_of(capture).tolist() == alone.tolist()
+    for number, weights in enumerate(at_once(model, capture)["self"]):
+        np.testing.assert_allclose(capture.weights("self", number), weights[0].numpy(), atol=1e-5, rtol=0)
+
+
+def test_another_seed_samples_another_text():
+    model = endless("llama")
+    texts = [
+        read_of(attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=8, seed=seed, do_sample=True)).tolist()
+        for seed in (1, 2, 1)
+    ]
+    assert texts[0] == texts[2] != texts[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"do_sample": True}, {"do_sample": True, "seed": 3}])
+def test_random_states_modes_and_configuration_are_afterwards_as_before(options):
+    model = endless("llama").train()
+
+    def state():
+        config = model.config.to_dict(), model.generation_config.to_dict()
+        return torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state()), model.training, config
+
+    before = state()
+    attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=3, **options)
+    assert state() == before
+
+
+def test_a_token_that_ends_the_text_stops_it_and_has_no_row():
+    model = endless("llama")
+    whole = read_of(attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=8))[0].tolist()
+    end = whole[len(PROMPT[0]) + 3]
+    length = whole.index(end, len(PROMPT[0]))
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=8, eos_token_id=end)
+    assert read_of(capture)[0].tolist() == whole[:length]
+    assert capture.weights("self", 0).shape == (4, length, length)
+
+
+def test_one_new_token_is_one_more_row_than_the_prompt():
+    capture = attnlog.capture_generation(endless("gpt2"), {"input_ids": PROMPT}, max_new_tokens=1)
+    assert capture.weights("self", 1).shape == (4, 8, 8)
+
+
+def test_each_prompt_is_written_on_as_if_it_were_alone(plain_tokenizer):
+    model = endless("mistral")
+    texts = ["the cat sat on the mat", "the dog"]
+    capture = attnlog.capture_generation(model, texts, tokenizer=plain_tokenizer, max_new_tokens=5)
+    assert capture.inputs[1].tokens()[:2] == ("the", "dog")
+    assert len(capture.inputs[0].tokens()) == 11
+    for number, text in enumerate(texts):
+        alone = attnlog.capture_generation(model, text, tokenizer=plain_tokenizer, max_new_tokens=5)
+        assert alone.inputs[0].tokens() == capture.inputs[number].tokens()
+        np.testing.assert_array_equal(alone.weights("self", 1), capture.weights("self", 1, number))
+
+
+def test_a_text_is_the_source_of_an_encoder_decoder_model(plain_tokenizer):
+    capture = attnlog.capture_generation(endless("bart"), ["the cat sat on the mat"], tokenizer=plain_tokenizer, max_new_tokens=4)
+    assert capture.inputs[0].tokens("encoder") == ("the", "cat", "sat", "on", "the", "mat")
+    assert capture.inputs[0].tokens("decoder")[0] == "</s>"
+    assert capture.weights("cross", 2).shape == (2, 5, 6)
+
+
+def test_a_target_of_the_users_own_is_what_the_decoder_goes_on_from():
+    given = {"input_ids": PROMPT, "decoder_input_ids": torch.tensor([[0, 9, 11]])}
+    capture = attnlog.capture_generation(endless("t5"), given, max_new_tokens=4)
+    assert capture.inputs[0].axes["decoder"].ids[:3] == (0, 9, 11)
+    assert capture.inputs[0].axes["decoder"].generated == (False,) * 3 + (True,) * 4
+
+
+def test_stopping_criteria_of_the_users_own_hold_for_every_prompt():
+    model = endless("llama")
+
+    def enough(input_ids, scores, **_):
+        return torch.full((len(input_ids),), input_ids.shape[1] >= 10)
+
+    given = {"input_ids": PROMPT.repeat(2, 1)}
+    capture = attnlog.capture_generation(model, given, max_new_tokens=8, stopping_criteria=[enough])
+    assert [len(one.tokens()) for one in capture.inputs] == [9, 9]  # the tenth was generated, and never read
+
+
+def test_chosen_layers_and_heads_are_recorded_alone():
+    model = endless("llama")
+    every = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=3)
+    some = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=3, layers=[1], heads=[0, 3])
+    assert {layer.layer for layer in some.layers} == {1}
+    np.testing.assert_array_equal(some.weights("self", 1), every.weights("self", 1)[[0, 3]])
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_a_run_keeps_it_and_reads_it_back(name, tmp_path):
+    capture = attnlog.capture_generation(endless(name), {"input_ids": PROMPT}, max_new_tokens=4)
+    with attnlog.Run(tmp_path / "run", precision="f32") as run:
+        run.log(capture, step=3)
+    opened = attnlog.open(tmp_path / "run").read(step=3)
+    for layer in capture.layers:
+        np.testing.assert_array_equal(opened.weights(layer.kind, layer.layer), capture.weights(layer.kind, layer.layer))
+    for axis, kept in capture.inputs[0].axes.items():
+        assert opened.inputs[0].axes[axis].generated == kept.generated
+        assert opened.inputs[0].axes[axis].ids == kept.ids

@@ -1,0 +1,75 @@
+"""What cannot be recorded of a generation is refused by name, before any step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import attnlog
+from attnlog.errors import ArgumentError, InputError, ModelError
+from tests.conftest import build
+from tests.unit.test_capture_generation import PROMPT, endless
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"num_beams": 2},
+        {"num_return_sequences": 3},
+        {"penalty_alpha": 0.6},
+        {"prompt_lookup_num_tokens": 3},
+        {"cache_implementation": "static"},
+        {"use_cache": False},
+    ],
+)
+def test_options_under_which_steps_do_not_fit_together_are_refused_by_name(option):
+    ((name, value),) = option.items()
+    with pytest.raises(ArgumentError, match=f"{name}={value!r}"):
+        attnlog.capture_generation(build("llama"), {"input_ids": PROMPT}, max_new_tokens=2, **option)
+
+
+@pytest.mark.parametrize("where", ["model", "argument"])
+def test_beams_that_a_generation_config_asks_for_are_refused_with_the_way_round(where):
+    from transformers import GenerationConfig
+
+    model = endless("t5")
+    options = {}
+    if where == "model":
+        model.generation_config.num_beams = 4
+    else:
+        options["generation_config"] = GenerationConfig(num_beams=4, decoder_start_token_id=0)
+    with pytest.raises(ArgumentError, match="num_beams=4.*num_beams=1"):
+        attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2, **options)
+    assert attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2, num_beams=1, **options).layers
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, True, "4"])
+def test_a_count_of_tokens_that_is_none_is_refused(count):
+    with pytest.raises(ArgumentError, match="max_new_tokens is"):
+        attnlog.capture_generation(build("llama"), {"input_ids": PROMPT}, max_new_tokens=count)
+
+
+def test_a_model_without_a_language_head_is_refused():
+    import transformers as t
+
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 64, "num_hidden_layers": 1}
+    for model in (t.BertModel(t.BertConfig(**small)), torch.nn.Linear(2, 2)):
+        with pytest.raises(ModelError, match="cannot generate"):
+            attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2)
+
+
+def test_texts_without_a_tokenizer_are_refused():
+    with pytest.raises(InputError, match="pass tokenizer="):
+        attnlog.capture_generation(build("llama"), ["the cat"], max_new_tokens=2)
+
+
+def test_a_text_that_grows_past_the_models_positions_is_refused_before_any_step():
+    prompt = torch.full((1, 298), 5)
+    with pytest.raises(InputError, match="the model takes at most 300"):
+        attnlog.capture_generation(endless("gpt2"), {"input_ids": prompt}, max_new_tokens=3)
+    assert attnlog.capture_generation(endless("gpt2"), {"input_ids": prompt}, max_new_tokens=2, layers=[0]).layers
+
+
+def test_a_target_beside_a_source_text_is_refused(plain_tokenizer):
+    with pytest.raises(InputError, match="give its source alone"):
+        attnlog.capture_generation(endless("t5"), [("the cat", "the dog")], tokenizer=plain_tokenizer, max_new_tokens=2)

@@ -40,7 +40,7 @@ def saved(folder: Path, tokenizer: Any, name: str = "bert", *, seed: int = 0, st
     """A checkpoint as a Trainer leaves one."""
     import torch
 
-    model = build(name)
+    model: Any = build(name)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -124,6 +124,7 @@ test("what q·k leaves unexplained is the bias, and with it the softmax gives th
     window: null,
     sink: null,
     rotary: false,
+    norms: null,
   };
   const keys = { head: 0, tokens: 3, width: 2, values: Float32Array.from([1, 0, 0, 1, 1, 1]) };
   const weights = softmax([0.5 - 1, 1 + 2, 1.5], [true, true, true], null);
@@ -146,6 +147,7 @@ test("masks: causal, window, and zero weights where no rule was recorded", () =>
     window: 2 as number | null,
     sink: null,
     rotary: false,
+    norms: null,
   };
   assert.deepEqual(openKeys(query, 2, 4, null), [false, true, true, false]);
   assert.deepEqual(openKeys({ ...query, causal: null, window: null }, 2, 3, Float32Array.from([0.5, 0, 0.5])), [

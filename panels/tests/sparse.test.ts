@@ -226,7 +226,17 @@ test("words say what was kept and how much was left out", async () => {
 const vectors = (causal: boolean | null): { query: QueryVectors; keys: KeyVectors } => {
   const common = { head: 0, tokens: 4, width: 1 };
   const values = Float32Array.of(1, 2, 3, 4);
-  const query = { ...common, values, scale: 1, softcap: null, causal, window: null, sink: null, rotary: false };
+  const query = {
+    ...common,
+    values,
+    scale: 1,
+    softcap: null,
+    causal,
+    window: null,
+    sink: null,
+    rotary: false,
+    norms: null,
+  };
   return { query, keys: { ...common, values } };
 };
 

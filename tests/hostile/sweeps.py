@@ -25,7 +25,7 @@ SWEPT = (
     ("long", "indexes", 11),
     ("exact", "sparse", 29),
 )
-#: The same of kinds that so far the Python reader alone knows.
+#: The same of what lies beside attention.
 SWEPT_BESIDE = (("beside", "states", 11), ("beside", "hidden", 1), ("beside", "outputs", 11), ("beside", "vectors", 29))
 #: `make sweep` says "full"; the rest is a part of it, alike in kind.
 FULL = os.environ.get("ATTNLOG_HOSTILE") == "full"

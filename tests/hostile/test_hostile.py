@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus of kinds that so far the Python reader alone knows."""
+    """The corpus of what lies beside attention."""
     made = tmp_path_factory.mktemp("hostile-beside")
     corpus.write(made, bases(SWEPT_BESIDE), [*built_beside(), *sweeps(SWEPT_BESIDE)])
     said = [{"rule": lie.rule, "folder": lie.folder.name, "expected": lie.expected} for lie in lies_beside(made)]
@@ -80,8 +80,9 @@ def test_a_small_asset_is_cut_and_flipped_at_every_byte() -> None:
     assert {case.patches[0][0] for case in made if case.rule == "byte flipped"} == set(range(len(small.data)))
 
 
-def test_the_viewers_reader_cannot_be_fooled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = read(["node", str(ROOT / "panels" / "scripts" / "corpus.mjs")], folder)
+@pytest.mark.parametrize("corpus_of", ["folder", "folder_beside"])
+def test_the_viewers_reader_cannot_be_fooled(corpus_of: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    found = read(["node", str(ROOT / "panels" / "scripts" / "corpus.mjs")], request.getfixturevalue(corpus_of))
     tell("TypeScript", found, capsys)
     assert not found["wrong"], "\n".join(found["wrong"][:20])
     assert found["grown"] < MEMORY

@@ -6,10 +6,24 @@ import { readIndex } from "./indexes";
 import { readInputs } from "./inputs";
 import type { Limits } from "./limits";
 import { readPictures } from "./pictures";
-import { checkOnce, checkPlace, type Place } from "./place";
+import { readOutputs } from "./outputs";
+import { checkOnce, checkPlace, checkStatePlace, type Place } from "./place";
 import { readRollUp } from "./rollup";
 import { readSparse } from "./sparse";
-import type { AttentionLayer, IndexTable, InputRecord, PictureTable, RollUp, SparseLayer, VectorLayer } from "./types";
+import { readHidden, readStates } from "./states";
+import type {
+  AttentionLayer,
+  HiddenLayer,
+  IndexTable,
+  InputRecord,
+  Output,
+  PictureTable,
+  RollUp,
+  SparseLayer,
+  StateLayer,
+  StatePlace,
+  VectorLayer,
+} from "./types";
 import { readVectors } from "./vectors";
 import { type Expected, verify } from "./verify";
 
@@ -25,6 +39,10 @@ export interface TableResults {
   index: IndexTable;
   indexes: RollUp;
   pictures: PictureTable;
+  states: StateLayer[];
+  /** Whole, or one batch of it. */
+  hidden: HiddenLayer[];
+  outputs: Output[];
 }
 export type Results = LayerResults & TableResults;
 export type JobKind = keyof Results;
@@ -38,8 +56,8 @@ export interface Job<K extends JobKind = JobKind> {
   decoded: number;
   /** Rows of a whole file; null for one batch. */
   rows: number | null;
-  /** Of one batch: what the index says of its layer. */
-  place?: Place;
+  /** Of one batch: what the index, or of hidden states their statistics, say of its layer. */
+  place?: Place | StatePlace;
   limits: Limits;
 }
 
@@ -51,6 +69,9 @@ const readers: { [K in JobKind]: (columns: Columns) => Results[K] } = {
   attention: readAttention,
   sparse: readSparse,
   vectors: readVectors,
+  states: readStates,
+  hidden: readHidden,
+  outputs: readOutputs,
 };
 
 const END_OF_STREAM = new Uint8Array([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
@@ -98,7 +119,8 @@ export function runJob<K extends JobKind>(job: Job<K>): Promise<Results[K]> {
   return named(job.asset, async () => {
     const columns = await columnsOf(job);
     const result = readers[job.kind](columns);
-    if (job.place) checkPlace(columns, result as LayerResults[keyof LayerResults], job.place);
+    if (job.place && "axis" in job.place) checkStatePlace(columns, result as HiddenLayer[], job.place);
+    else if (job.place) checkPlace(columns, result as LayerResults[keyof LayerResults], job.place);
     return result;
   });
 }

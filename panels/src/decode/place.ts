@@ -1,6 +1,6 @@
 // What the index says of one layer, and whether a batch that was read by its place is that layer.
 import type { Columns } from "./arrow";
-import type { VectorLayer, WeightLayer } from "./types";
+import type { HiddenLayer, StatePlace, VectorLayer, WeightLayer } from "./types";
 
 /** One layer as the index has it; heads and groups in the same order. */
 export interface Place {
@@ -56,5 +56,16 @@ export function checkOnce(columns: Columns): void {
     const key = [...numbers, ...texts].map((one) => one[row]).join(" ");
     if (known.has(key)) throw columns.fail(`row ${row} holds a head that is there already`);
     known.add(key);
+  }
+}
+
+/** Fails unless the batch is the one layer of hidden states that the statistics name. */
+export function checkStatePlace(columns: Columns, layers: HiddenLayer[], place: StatePlace): void {
+  const [one] = layers;
+  const names = ["input", "axis", "layer", "tokens", "width"] as const;
+  if (layers.length !== 1 || !one || names.some((name) => one[name] !== place[name])) {
+    throw columns.fail(
+      `holds other hidden states than those of ${place.axis} layer ${place.layer} of input ${place.input}`,
+    );
   }
 }

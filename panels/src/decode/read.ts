@@ -1,10 +1,10 @@
 // The reader for programs: bytes of one asset, or of one record batch of it, verified, walked, decoded and checked.
 import { AssetSchemaError, AssetTooLarge } from "./errors";
-import { type Job, type LayerResults, runJob, runLayers, type TableResults } from "./jobs";
+import { type Job, type LayerResults, type Results, runJob, runLayers, type TableResults } from "./jobs";
 import { LIMITS, type Limits } from "./limits";
 import type { Place } from "./place";
 import { type AssetKind, SCHEMAS } from "./schema";
-import type { AssetRecord, BatchPart } from "./types";
+import type { AssetRecord, BatchPart, StatePlace } from "./types";
 
 /** What a whole asset holds: a table, or the layers of its record batches. */
 export type Whole = TableResults & { [K in keyof LayerResults]: LayerResults[K][] };
@@ -41,6 +41,8 @@ export async function readAsset(
 }
 
 type LayerKind = keyof LayerResults;
+/** What is read batch by batch. */
+export type BatchKind = LayerKind | "hidden";
 
 /** Reads one record batch: the bytes of the schema message (`record.schema`) and of the batch (`part`, from the index). */
 export async function readBatch(
@@ -48,22 +50,22 @@ export async function readBatch(
   batch: Uint8Array,
   record: Declaration,
   part: BatchPart,
-  place?: Place,
+  place?: Place | StatePlace,
   limits: Limits = LIMITS,
-): Promise<LayerResults[LayerKind]> {
+): Promise<Results[BatchKind]> {
   const kind = kindOf(record);
-  if (kind !== "attention" && kind !== "sparse" && kind !== "vectors") {
+  if (kind !== "attention" && kind !== "sparse" && kind !== "vectors" && kind !== "hidden") {
     throw new AssetSchemaError(`${record.path} is not read by parts`);
   }
-  return runJob<LayerKind>(batchJob(kind, record, part, place, limits)(schema, batch));
+  return runJob<BatchKind>(batchJob(kind, record, part, place, limits)(schema, batch));
 }
 
 /** What reads one batch, once its schema message and its own are there. Fails when it does not lie inside its asset. */
-export function batchJob<K extends LayerKind>(
+export function batchJob<K extends BatchKind>(
   kind: K,
   record: Declaration,
   part: BatchPart,
-  place?: Place,
+  place?: Place | StatePlace,
   limits: Limits = LIMITS,
 ): (schema: Uint8Array, batch: Uint8Array) => Job<K> {
   const { path, decoded, bytes, schema: said } = record;

@@ -1,5 +1,5 @@
 // The columns of every asset of format version 1, in one place: what a reader checks before it takes a number (docs/format.md).
-import { METRICS } from "./types";
+import { METRICS, STATISTICS } from "./types";
 
 export type TypeName =
   | "uint8"
@@ -35,6 +35,13 @@ const HEAD = [
   column("call", "uint16"),
 ];
 const SHAPE = [column("queries", "uint32"), column("keys", "uint32")];
+const STATE = [
+  column("input", "uint16"),
+  column("axis", "utf8"),
+  column("layer", "uint16"),
+  column("tokens", "uint32"),
+  column("width", "uint32"),
+];
 const PICTURE = [column("rows", "uint16"), column("columns", "uint16"), column("picture", "list<uint8>")];
 const WEIGHTS = column("weights", "list<uint8>", "list<float16>", "list<float32>");
 
@@ -104,6 +111,26 @@ export const SCHEMAS = {
     nullable("window", "uint32"),
     nullable("sink", "float32"),
     nullable("rotary", "bool"),
+    optional(nullable("norms", "list<float32>")),
+  ],
+  states: [...STATE, ...STATISTICS.map((name) => column(name, "list<float32>")), ...place("hidden")],
+  hidden: [...STATE, column("values", "list<float16>", "list<float32>")],
+  outputs: [
+    column("input", "uint16"),
+    column("axis", "utf8"),
+    column("role", "utf8"),
+    column("name", "utf8"),
+    column("tokens", "uint32"),
+    nullable("values", "list<float32>"),
+    nullable("rows", "uint32"),
+    nullable("top", "uint32"),
+    nullable("ids", "list<int32>"),
+    nullable("labels", "list<utf8>"),
+    nullable("probabilities", "list<float32>"),
+    nullable("target", "utf8"),
+    nullable("position", "uint32"),
+    nullable("steps", "uint32"),
+    nullable("error", "float32"),
   ],
 } satisfies Record<string, ColumnRule[]>;
 

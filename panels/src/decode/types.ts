@@ -202,6 +202,8 @@ export interface QueryVectors {
   window: number | null;
   sink: number | null;
   rotary: boolean;
+  /** Of each key: how long the vector is that its value adds to this head's output. Null: not recorded. */
+  norms: Float32Array | null;
 }
 
 export interface KeyVectors {
@@ -218,3 +220,65 @@ export interface VectorLayer {
   k: KeyVectors[];
   v: KeyVectors[];
 }
+
+export const STATISTICS = ["mean", "std", "norm", "min", "max", "cosine"] as const;
+export type Statistic = (typeof STATISTICS)[number];
+
+/** Of hidden states: which axis of which input they are of; layer 0 are the embeddings, n is what leaves layer n. */
+export interface StatePlace {
+  input: number;
+  axis: string;
+  layer: number;
+  tokens: number;
+  /** Of each token's state. */
+  width: number;
+}
+
+/** Statistics of hidden states, one number per token; NaN where a cosine is not defined. */
+export interface StateLayer extends StatePlace {
+  statistics: Record<Statistic, Float32Array>;
+  /** Where the states themselves lie; null: they were not written. */
+  hidden: BatchPart | null;
+}
+
+/** Hidden states of one layer, row-major tokens × width. */
+export interface HiddenLayer extends StatePlace {
+  precision: "f16" | "f32";
+  values: Float32Array;
+}
+
+interface OutputOf {
+  input: number;
+  axis: string;
+  /** Of a prediction and a loss what is predicted, of saliency the method. */
+  name: string;
+  tokens: number;
+}
+
+/** The most probable answers, most probable first: of the whole input (one row) or of each token. */
+export interface Prediction extends OutputOf {
+  role: "prediction";
+  rows: number;
+  top: number;
+  ids: Int32Array;
+  labels: string[];
+  probabilities: Float32Array;
+}
+
+/** Nats per token; NaN at tokens that were to predict nothing. */
+export interface Loss extends OutputOf {
+  role: "loss";
+  values: Float32Array;
+}
+
+export interface Saliency extends OutputOf {
+  role: "saliency";
+  values: Float32Array;
+  /** What the tokens are salient for, in words. */
+  target: string;
+  position: number | null;
+  steps: number | null;
+  error: number | null;
+}
+
+export type Output = Prediction | Loss | Saliency;

@@ -8,10 +8,28 @@ const LEAST = Math.fround(-0.001);
 /** float16 just below 1.001, and −0. */
 const MOST_HALF = 0x3c01;
 const MINUS_ZERO = 0x8000;
+/** Of a cosine. */
+export const isCosine = (value: number): boolean => value >= -MOST && value <= MOST;
 
 export const isMass = (value: number): boolean => value >= 0 && value <= MOST;
 /** Metrics, means of left-out masses, and the differences `check` and `explained`. */
 export const isMetric = (value: number): boolean => value >= LEAST && Number.isFinite(value);
+
+/** Fails unless each value fits. */
+export function checkEach(
+  columns: Columns,
+  name: string,
+  values: Float32Array,
+  fits: (value: number) => boolean,
+): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!fits(values[i]!)) throw columns.refuse(`${name} holds ${values[i]}`);
+  }
+}
+
+/** Of scales and norms. */
+export const isLength = (value: number): boolean => value >= 0 && Number.isFinite(value);
+
 /** Weights in their codes; every uint8 is one. */
 export function checkWeights(columns: Columns, name: string, codes: Codes): void {
   if (codes instanceof Uint16Array) {
@@ -27,14 +45,8 @@ export function checkMasses(columns: Columns, name: string, values: Float32Array
   }
 }
 
-export function checkScales(columns: Columns, name: string, values: Float32Array): void {
-  for (let i = 0; i < values.length; i++) {
-    if (!(values[i]! >= 0 && values[i]! < Number.POSITIVE_INFINITY)) throw columns.refuse(`${name} holds ${values[i]}`);
-  }
-}
+export const checkScales = (columns: Columns, name: string, values: Float32Array): void =>
+  checkEach(columns, name, values, isLength);
 
-export function checkFinite(columns: Columns, name: string, values: Float32Array): void {
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i]!)) throw columns.refuse(`${name} holds ${values[i]}`);
-  }
-}
+export const checkFinite = (columns: Columns, name: string, values: Float32Array): void =>
+  checkEach(columns, name, values, Number.isFinite);

@@ -2,7 +2,7 @@
 import type { Columns } from "./arrow";
 import { fromHalf } from "./half";
 import type { VectorLayer } from "./types";
-import { checkFinite, checkScales } from "./values";
+import { checkEach, checkFinite, checkScales, isLength } from "./values";
 import { checkLengths } from "./weights";
 
 const ITEMS = { f16: "float16", i8: "int8", f32: "float32" } as const;
@@ -20,6 +20,8 @@ export function readVectors(columns: Columns): VectorLayer {
   const window = columns.nullable("window");
   const sink = columns.floats("sink", Number.isFinite);
   const rotary = columns.booleans("rotary");
+  const norms = columns.list("norms", Float32Array);
+  checkEach(columns, "norms", norms.values, isLength);
   const layer: VectorLayer = { precision, q: [], k: [], v: [] };
   const known = new Set<string>();
   for (let row = 0; row < columns.length; row++) {
@@ -40,6 +42,7 @@ export function readVectors(columns: Columns): VectorLayer {
       values: values.subarray(offsets[row]!, offsets[row + 1]!),
     };
     if (name !== "q") {
+      if (!norms.isNull(row)) throw columns.fail(`${place} has norms, which only queries have`);
       layer[name].push(common);
       continue;
     }
@@ -52,7 +55,14 @@ export function readVectors(columns: Columns): VectorLayer {
       window: orNull(window[row]),
       sink: orNull(sink[row]),
       rotary: rotary[row] ?? false,
+      norms: norms.isNull(row) ? null : norms.values.subarray(norms.offsets[row]!, norms.offsets[row + 1]!),
     });
+  }
+  const keys = layer.k[0]?.tokens;
+  for (const { head, norms: own } of layer.q) {
+    if (own && keys !== undefined && own.length !== keys) {
+      throw columns.fail(`head ${head} has ${own.length} norms of ${keys} keys`);
+    }
   }
   if (layer.q[0] && layer.k[0] && layer.q[0].width !== layer.k[0].width) throw columns.fail("q and k differ in width");
   return layer;

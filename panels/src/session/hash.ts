@@ -41,7 +41,7 @@ export function fromHash(hash: string): Address {
     else if (key === "run") address.run = value;
     else if (key === "step" && number !== null) address.step = number;
     else if (key === "input" && number !== null) address.input = number;
-    else if (key === "kind" && /^[\w-]{1,40}$/.test(value)) address.kind = value;
+    else if (key === "kind" && /^[\w.>-]{1,80}$/.test(value)) address.kind = value;
     else if (key === "layer" && number !== null) address.layer = number;
     else if (key === "query" && number !== null) address.query = number;
     else if (key === "pair" && PAIRS.includes(value as Pair)) address.pair = value as Pair;

@@ -11,6 +11,7 @@ import {
   METRICS,
   type Metric,
 } from "../decode/types";
+import { compareKinds, keyAxis, queryAxis } from "./kinds";
 
 export interface LayerEntry {
   input: number;
@@ -33,18 +34,15 @@ export interface Scene {
   commit: Commit;
   inputs: InputRecord[];
   index: IndexTable;
-  /** Numbers of the inputs that have attention at this step. */
+  /** Numbers of the inputs that have attention at this step; where none has, of all. */
   numbers: number[];
 }
-
-export const queryAxis = (kind: string): string => (kind === "cross" ? "decoder" : kind);
-export const keyAxis = (kind: string): string => (kind === "cross" ? "encoder" : kind);
 
 export function makeScene(commit: Commit, inputs: InputRecord[], index: IndexTable): Scene {
   checkTokens(commit, inputs, index);
   const present = new Set(index.input);
   const numbers = inputs.map((one) => one.input).filter((number) => present.has(number));
-  return { commit, inputs, index, numbers: numbers.length ? numbers : [...present] };
+  return { commit, inputs, index, numbers: numbers.length ? numbers : inputs.map((one) => one.input) };
 }
 
 /** An index that counts other tokens than its inputs have would have views name tokens that are not there. */
@@ -66,7 +64,6 @@ function checkTokens(commit: Commit, inputs: InputRecord[], index: IndexTable): 
   }
 }
 
-const ORDER = ["self", "encoder", "decoder", "cross"];
 const cache = new WeakMap<Scene, Map<number, KindEntry[]>>();
 
 /** Kinds of one input, each with its layers in order; first call of each layer. */
@@ -102,10 +99,9 @@ export function kindsOf(scene: Scene, input: number): KindEntry[] {
     layer.heads.push(index.head[row]!);
     layer.rows.push(row);
   }
-  const rank = (kind: string): number => (ORDER.includes(kind) ? ORDER.indexOf(kind) : ORDER.length);
   const list = [...kinds]
     .map(([kind, layers]) => ({ kind, layers: [...layers.values()].sort((a, b) => a.layer - b.layer) }))
-    .sort((a, b) => rank(a.kind) - rank(b.kind));
+    .sort((a, b) => compareKinds(a.kind, b.kind));
   for (const { layers } of list) for (const layer of layers) sortHeads(layer);
   perInput.set(input, list);
   return list;
@@ -147,8 +143,7 @@ export function axisOf(scene: Scene, input: number, axis: string): AxisTokens | 
 
 /** Tokens of an axis, made up as positions where the inputs asset has none or too few of them. */
 export function tokensOf(scene: Scene, input: number, axis: string, length: number): string[] {
-  const record = axisOf(scene, input, axis);
-  const names = record?.labels ?? record?.tokens ?? [];
+  const names = axisOf(scene, input, axis)?.tokens ?? [];
   return Array.from({ length }, (_, i) => names[i] ?? String(i));
 }
 

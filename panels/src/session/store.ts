@@ -1,23 +1,29 @@
 // Gets decoded assets of a run: fetches, has them verified and decoded, and keeps what was read, bounded by bytes.
 import type { Decoder } from "../decode/decoder";
 import { AssetSchemaError, AssetTooLarge, NotRecordedError } from "../decode/errors";
-import type { LayerResults, TableResults } from "../decode/jobs";
+import type { LayerResults, Results, TableResults } from "../decode/jobs";
 import { LIMITS } from "../decode/limits";
 import { findAsset } from "../decode/manifest";
-import { batchJob } from "../decode/read";
+import type { Place } from "../decode/place";
+import { type BatchKind, batchJob } from "../decode/read";
 import type {
   AssetRecord,
+  BatchPart,
   Commit,
+  HiddenLayer,
   IndexTable,
   InputRecord,
+  Output,
   PictureTable,
   RollUp,
+  StateLayer,
+  StatePlace,
   VectorLayer,
   WeightLayer,
 } from "../decode/types";
 import type { ByteRange, Source } from "../host/source";
 import { ByteCache } from "./lru";
-import { type LayerEntry, partOf, type Scene } from "./scene";
+import { axisOf, type LayerEntry, partOf, type Scene } from "./scene";
 
 const FILES_KEPT = 64_000_000;
 const DECODED_KEPT = 256_000_000;
@@ -63,6 +69,28 @@ export class Store {
     return this.layer("vectors", scene, entry, 1);
   }
 
+  /** Statistics of hidden states of a step; none where none were recorded. */
+  async states(scene: Scene): Promise<StateLayer[]> {
+    const found = (await this.all("states", scene.commit)).flat();
+    checkFits("states", scene, found);
+    return found;
+  }
+
+  /** Predictions, losses and saliency of a step; none where none were recorded. */
+  async outputs(scene: Scene): Promise<Output[]> {
+    const found = (await this.all("outputs", scene.commit)).flat();
+    checkFits("outputs", scene, found);
+    return found;
+  }
+
+  /** Hidden states of a layer; null when only their statistics were written. */
+  hidden(scene: Scene, layer: StateLayer): Promise<HiddenLayer> | null {
+    const { statistics: _, hidden, ...place } = layer;
+    if (!hidden) return null;
+    const share = 1 / Math.max(1, findAsset(scene.commit, "hidden", hidden.path)?.rows ?? 1);
+    return this.batch("hidden", scene.commit, hidden, place, share, 1).then(([one]) => one!);
+  }
+
   /** Begins to fetch what will be asked for as soon as the index is read. */
   warm(commit: Commit): void {
     const record = findAsset(commit, "pictures");
@@ -77,6 +105,11 @@ export class Store {
   carriesIndex(commit: Commit): boolean {
     const record = findAsset(commit, "index");
     return record !== null && this.carries(record.path);
+  }
+
+  private all<K extends "states" | "outputs">(kind: K, commit: Commit): Promise<TableResults[K][]> {
+    const records = commit.assets.filter((one) => one.kind === kind);
+    return Promise.all(records.map((one) => this.whole<K>(kind, one, 1)));
   }
 
   private whole<K extends keyof TableResults>(
@@ -111,7 +144,20 @@ export class Store {
     const found = partOf(scene, kind, entry);
     if (!found) return null;
     const { part, place } = found;
-    const { commit } = scene;
+    // What one layer takes, of what all rows of the asset take.
+    const rows = findAsset(scene.commit, kind, part.path)?.rows ?? 1;
+    return this.batch(kind, scene.commit, part, place, Math.min(1, place.heads.length / Math.max(1, rows)), priority);
+  }
+
+  /** One record batch, which has to be what `place` says. */
+  private batch<K extends BatchKind>(
+    kind: K,
+    commit: Commit,
+    part: BatchPart,
+    place: Place | StatePlace,
+    share: number,
+    priority: number,
+  ): Promise<Results[K]> {
     const record = findAsset(commit, kind, part.path);
     const schema = record?.schema;
     if (!record || !schema) {
@@ -120,10 +166,8 @@ export class Store {
       );
     }
     const { path } = record;
-    // What one layer takes, of what all rows of the asset take.
-    const share = Math.min(1, place.heads.length / Math.max(1, record.rows));
     // The layer stands in the key: an index may name one place for two, and only one of them can be there.
-    const key = `${path}#${part.offset} ${place.input} ${place.kind} ${place.layer}`;
+    const key = `${path}#${part.offset} ${place.input} ${"axis" in place ? place.axis : place.kind} ${place.layer}`;
     return this.remember(key, record.decoded * share, async () => {
       this.refuseAbsent(path);
       const job = batchJob(kind, record, part, place);
@@ -174,6 +218,18 @@ export class Store {
     this.decoded.set(key, made, bytes + 1_000);
     made.catch(() => this.decoded.delete(key));
     return made;
+  }
+}
+
+/** Fails where more or fewer tokens are told of than the inputs have. */
+function checkFits(kind: string, scene: Scene, found: { input: number; axis: string; tokens: number }[]): void {
+  for (const { input, axis, tokens } of found) {
+    const known = axisOf(scene, input, axis)?.tokens.length;
+    if (known === tokens) continue;
+    throw new AssetSchemaError(
+      `The ${kind} of step ${scene.commit.step} say of ${axis} of input ${input} ${tokens} tokens, where its inputs have ${known ?? "no such axis"}.`,
+      "Copy the run again from where it was written.",
+    );
   }
 }
 

@@ -1,7 +1,8 @@
 // The header: run, input, step, kind, layer, pair, theme and help; it says what the session shows and changes it.
 import type { Commit } from "../decode/types";
 import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
-import { axisOf, keyAxis, kindsOf, queryAxis, type Scene } from "../session/scene";
+import { keyAxis, queryAxis } from "../session/kinds";
+import { axisOf, kindsOf, type Scene } from "../session/scene";
 import type { Session } from "../session/session";
 import { fillSelect, h, short } from "./dom";
 import { plain, spoken } from "./tokens";

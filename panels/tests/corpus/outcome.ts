@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { Decoder } from "../../src/decode/decoder";
 import { AssetMissing, AssetSchemaError } from "../../src/decode/errors";
 import { mergeManifests } from "../../src/decode/manifest";
-import type { AttentionLayer, SparseLayer, VectorLayer } from "../../src/decode/types";
+import type {
+  AttentionLayer,
+  HiddenLayer,
+  Prediction,
+  Saliency,
+  SparseLayer,
+  StateLayer,
+  VectorLayer,
+} from "../../src/decode/types";
 import { decodeWeights } from "../../src/decode/weights";
 import type { ByteRange, Source } from "../../src/host/source";
 import { kindsOf, makeScene } from "../../src/session/scene";
@@ -25,9 +33,18 @@ export function inRange(value: unknown): boolean {
     const left = layer.stored === "sparse" ? layer.leftOut : new Float32Array(0);
     return decodeWeights(layer.precision, layer.codes).every(isMass) && left.every(isMass);
   }
+  if ("probabilities" in value) return (value as Prediction).probabilities.every(isMass);
+  if ("role" in value && value.role === "saliency") return (value as Saliency).values.every(Number.isFinite);
+  if ("statistics" in value) {
+    const { cosine, ...others } = (value as StateLayer).statistics;
+    const cosines = cosine.every((one) => Number.isNaN(one) || Math.abs(one) < 1.0011);
+    return cosines && Object.values(others).every((one) => one.every(Number.isFinite));
+  }
+  if ("width" in value && "axis" in value) return (value as HiddenLayer).values.every(Number.isFinite);
   if ("q" in value) {
     const { q, k, v } = value as VectorLayer;
-    return [...q, ...k, ...v].every((one) => one.values.every(Number.isFinite));
+    const norms = q.every((one) => one.norms === null || one.norms.every((norm) => norm >= 0 && Number.isFinite(norm)));
+    return norms && [...q, ...k, ...v].every((one) => one.values.every(Number.isFinite));
   }
   return Object.values(value).every(inRange);
 }
@@ -70,6 +87,8 @@ export async function readRun(folder: string): Promise<void> {
   for (const commit of commits) {
     const scene = makeScene(commit, await store.inputs(commit), await store.index(commit));
     if (commit.assets.some((one) => one.kind === "pictures")) await store.pictures(commit);
+    for (const layer of await store.states(scene)) await store.hidden(scene, layer);
+    await store.outputs(scene);
     for (const input of scene.numbers) {
       for (const { layers } of kindsOf(scene, input)) {
         for (const layer of layers) {

@@ -18,6 +18,7 @@ from attnlog.capture.origins import Origins
 from attnlog.capture.places import Place, Places
 from attnlog.capture.projection import ValueNorms
 from attnlog.capture.rerun import Returned
+from attnlog.capture.spill import Spill
 from attnlog.capture.wanted import Wanted
 from attnlog.capture.weights import Row, by_identity, compute
 from attnlog.capture.whole import assembled
@@ -39,6 +40,7 @@ class Recorder:
         self._places = Places(self.numbers, lambda batch, row, name, count: made_axis(model, batch, row, name, count))
         self._rotary = _rotary(model)
         self._norms = ValueNorms(model)
+        self._spill = Spill()
         self._layers: list[Layer] = []
         self._missing: dict[Missing, None] = {}
         self._seen: dict[str, set[int]] = {}
@@ -234,7 +236,7 @@ class Recorder:
             heads=chosen,
             groups=tuple(head // size for head in chosen),
             shape=(len(queries), len(keys)),
-            weights=found.codes,
+            weights=self._spill.keep(found.codes),
             sparse=found.sparse,
             vectors=self._vectors(call, row, heads, size, kind, layer),
             check=found.check,

@@ -1,0 +1,55 @@
+"""Weights that are many wait in a file: the same numbers, with little memory, and nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnlog.capture import spill as module
+from attnlog.capture.spill import Spill
+
+
+def test_small_captures_stay_in_memory() -> None:
+    array = np.arange(1000, dtype=np.uint8)
+    assert Spill().keep(array) is array
+    assert Spill().keep(None) is None
+
+
+def test_many_weights_are_the_same_numbers_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 100)
+    arrays = [np.random.default_rng(n).integers(0, 255, (3, 50, 7 + n)).astype(kind) for n, kind in enumerate(["u1", "f2", "f4"])]
+    kept = Spill()
+    found = [kept.keep(array) for array in arrays]
+    del kept
+    for array, again in zip(arrays, found, strict=True):
+        assert isinstance(again, np.memmap)
+        assert again.dtype == array.dtype
+        assert np.array_equal(again, array)
+
+
+def test_without_room_on_the_disk_they_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "IN_MEMORY", 100)
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", full)
+    array = np.ones((20, 20), dtype=np.uint8)
+    assert Spill().keep(array) is array
+
+
+def test_a_capture_of_a_model_is_the_same_whether_it_waits_in_a_file_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    import attnlog
+    from tests.conftest import build
+
+    model, inputs = build("llama"), {"input_ids": torch.arange(4, 24).reshape(1, 20)}
+    whole = attnlog.capture(model, inputs, precision="u8")
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    spilled = attnlog.capture(model, inputs, precision="u8")
+    assert isinstance(spilled.layers[0].weights, np.memmap)
+    for layer in range(2):
+        assert np.array_equal(whole.weights("self", layer), spilled.weights("self", layer))

@@ -76,7 +76,7 @@ def rest(results: list[Row]) -> list[str]:
     for result, sort, one in units(results):
         if one["outcome"] != "exact" or one["vectors"] != "exact":
             vectors = "" if one["outcome"] != "exact" else f" (weights exact, q and k {one['vectors']})"
-            lines.append(f"- `{result['name']}`, {sort}: {one['outcome']}{vectors}: {one['said'] or one['where']}")
+            lines.append(f"- `{result['name']}`, {sort}: {one['outcome']}{vectors}: {one['said'] or result['said'] or one['where']}")
     lines += [f"- `{r['name']}`: crash: {r['crash']}" for r in results if r["crash"] and not r["sorts"]]
     return lines
 

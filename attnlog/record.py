@@ -239,7 +239,7 @@ class Reading(ReadingBeside):
         return self.find(kind, layer, what="index").groups
 
     def provenance(self, kind: str, layer: int) -> str:
-        """Which tap gave the weights: ``interface``, ``identity``, ``model`` or ``tensors``."""
+        """Which tap gave the weights: ``interface``, ``function``, ``identity``, ``model`` or ``tensors``."""
         return self.find(kind, layer, what="index").tap
 
     def _because(self, kind: str, layer: int | None, what: str | None = None) -> str:

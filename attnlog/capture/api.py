@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -43,14 +43,16 @@ def capture(
 ) -> Capture:
     """Run the model on inputs and record what its attention did.
 
-    The model's own attention function computes the outputs; what is recorded is computed beside it. Training mode, random
-    states, configuration and gradients are afterwards as before.
+    The model's own functions compute the outputs; what is recorded is computed beside them, or is what they computed. Training mode,
+    random states, configuration and gradients are afterwards as before. A second forward pass runs where a model folds windows into the
+    batch, inputs cannot be told apart, or its attention shows only in what it returns; `Reading.provenance` says where weights come from.
 
     Args:
-        model: a transformers model whose attention goes through transformers' `AttentionInterface`.
+        model: a transformers model, or any module of torch; compiled, data-parallel and adapted ones are looked through.
         inputs: texts, text pairs, or a mapping of ready-made model inputs (``input_ids`` ``[inputs, tokens]``, ``attention_mask``, …)
-            whose rows become inputs. Padding is cropped, so each row runs as if it were alone, from its own first position. For an
-            encoder-decoder model a pair is (source, target), and a text alone is its own target.
+            whose rows become inputs. Of texts padding is cropped, so each row runs as if it were alone, from its own first position;
+            batches with pictures or sounds run as they are. For an encoder-decoder model a pair is (source, target), and a text alone
+            is its own target. For a module of one argument a tensor will do.
         tokenizer: needed for texts; with ready-made inputs it names the tokens, which else are shown as ids.
         layers: layers to record; default all.
         heads: query heads to record; default all.
@@ -174,8 +176,18 @@ def _recorded(
     for batch in given:
         recorder.begin(batch)
         with taps(recorder) if attending else nullcontext():
-            outputs = runner(**{**batch.arguments, **keywords})
+            outputs = _run(runner, {**batch.arguments, **keywords})
         recorder.end()
         if extras is not None:
             extras.see(batch, outputs)
     return recorder
+
+
+def _run(runner: torch.nn.Module, arguments: Mapping[str, Any]) -> Any:
+    """Run the model. What it raises is its own, with a note of what it was given."""
+    try:
+        return runner(**arguments)
+    except Exception as error:
+        given = (f"{name} {value.dtype} {list(value.shape)}" for name, value in arguments.items() if isinstance(value, torch.Tensor))
+        error.add_note(f"attnlog called {type(unwrapped(runner)).__name__} with {', '.join(given)}: does the model run on this by itself?")
+        raise

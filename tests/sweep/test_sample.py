@@ -18,7 +18,7 @@ EXACT = (
 # Models of which there is nothing to record, or not all of it, with what a user is told instead.
 SAID = {
     "mamba": "MambaModel has no attention: there is nothing to record",
-    "convbert": "its scores are not a product of queries and keys that could be followed",
+    "convbert": "positions that could not be followed to tokens",
 }
 
 

@@ -116,7 +116,10 @@ def labels_of(given: Any, inputs: Sequence[Input]) -> tuple[torch.Tensor | None,
     """Take the labels out of ready-made inputs, cropped as their inputs are; None where there are none, or where they fit no axis."""
     if not (isinstance(given, Mapping) or hasattr(given, "keys")) or given.get("labels") is None:
         return ()
-    labels = torch.as_tensor(given["labels"])
+    try:
+        labels = torch.as_tensor(given["labels"])
+    except (ValueError, TypeError, RuntimeError):
+        return ()  # boxes and classes of a detector, say
     masks = [torch.as_tensor(mask) for name in ("decoder_attention_mask", "attention_mask") if (mask := given.get(name)) is not None]
     if labels.ndim == 0 or len(labels) != len(inputs):
         labels = labels[None]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+_CAPTURING = "transformers.utils.output_capturing"  # where it makes them
+_INSTALLED = "_output_capturing_hooks_installed"  # by which transformers knows that its own are there
 _one_at_a_time = threading.RLock()  # two captures of one model would each restore what the other set
 
 
@@ -62,10 +64,17 @@ def _modules(model: torch.nn.Module) -> Any:
             for name, value in vars(module).items()
             if isinstance(value, (bool, int, float, str, torch.Tensor, type(None))) and type(module).__name__ != "FullyShardedDataParallel"
         }
-        kept.append((module, module.training, buffers, plain))
+        hooks = set(module._forward_hooks)
+        kept.append((module, module.training, buffers, plain, hooks))
 
     def restore() -> None:
-        for module, training, buffers, plain in kept:
+        for module, training, buffers, plain, hooks in kept:
+            # Asked for attentions or hidden states, transformers puts hooks on layers for good: compiled ones would be compiled anew.
+            for number, hook in list(module._forward_hooks.items()):
+                if number not in hooks and getattr(hook, "__module__", "") == _CAPTURING:
+                    del module._forward_hooks[number]
+            if _INSTALLED in vars(module) and _INSTALLED not in plain:
+                delattr(module, _INSTALLED)
             for name, (buffer, before) in buffers.items():
                 # Comparing versions, not contents, asks nothing of the device.
                 if buffer is not None and before is not None and buffer._version != before[0]:

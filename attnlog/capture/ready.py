@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.inputs import Prepared, accepted_by, is_encoder_decoder, main_axis, token_names, vocabulary
+from attnlog.capture.checks import check_names, check_values, required_of, tensor_of
+from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, token_names
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
 _BESIDE = re.compile(r"pixel|image|video|audio|feature|input_values|past_values|grid|spatial|frame|speech|waveform|voice", re.IGNORECASE)
 _GRIDS = re.compile(r"grid_thw|grid_hw|spatial_shapes|image_grid", re.IGNORECASE)
+_PER_TOKEN = ("token_type_ids", "position_ids")
 
 
 def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:
@@ -22,13 +24,14 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
     Raises:
         InputError: what was given does not fit together; the message names it, and what it does not fit.
     """
-    required = {name for name, known in accepted_by(model).items() if known.default is known.empty}
+    required = required_of(model)
     given = {name: value for name, value in given.items() if value is not None or name in required}
     if not given:
         raise InputError("the inputs are empty: give model inputs by name, as a tokenizer or a processor returns them")
-    _check_labels(model, given)
+    check_names(model, given, required)
+    check_values(model, given)
     if "input_ids" in given and not any(_BESIDE.search(name) for name in given):
-        ids = _tensor("input_ids", given["input_ids"])
+        ids = tensor_of("input_ids", given["input_ids"])
         if ids.ndim <= 2:
             return _text_rows(model, given, tokenizer, is_encoder_decoder(model))
     return rows_as_given(model, given, tokenizer)
@@ -36,8 +39,10 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
 
 def rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:
     """Take a batch of images, sounds or several modalities apart without cropping anything: what its parts mean only the model knows."""
+    if isinstance(given.get("labels"), list) and any(isinstance(one, dict) for one in given["labels"]):
+        given = {name: value for name, value in given.items() if name != "labels"}  # boxes and classes of a detector
     tensors = {
-        name: _tensor(name, value) for name, value in given.items() if not isinstance(value, (bool, str, int, float, dict, type(None)))
+        name: tensor_of(name, value) for name, value in given.items() if not isinstance(value, (bool, str, int, float, dict, type(None)))
     }
     constants = {name: value for name, value in given.items() if name not in tensors}
     if "labels" in tensors and "decoder_input_ids" not in tensors and is_encoder_decoder(model):
@@ -119,24 +124,9 @@ def _axes(model: Any, kept: dict[str, torch.Tensor], tokenizer: Any, row: int) -
     return axes, positions
 
 
-def _check_labels(model: Any, given: Mapping[str, Any]) -> None:
-    """Refuse labels that the model does not have: on a GPU they kill the process, not only the call."""
-    if "labels" not in given or isinstance(given["labels"], (list, dict)):
-        return
-    labels = torch.as_tensor(given["labels"])
-    if labels.is_floating_point() or not labels.numel():
-        return
-    config = getattr(model, "config", None)
-    name = type(model).__name__
-    classes = getattr(config, "num_labels", None) if "Classification" in name else vocabulary(model) if "input_ids" in given else None
-    used = labels[labels != -100]
-    if classes is not None and used.numel() and (int(used.min()) < 0 or int(used.max()) >= classes):
-        raise InputError(f"labels hold {int(used.min())} to {int(used.max())}, {name} has labels 0 to {classes - 1} (and -100 for none)")
-
-
 def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decoder: bool) -> list[Prepared]:
     """Split a ready-made batch into rows and crop their padding."""
-    tensors = {name: _tensor(name, value) for name, value in given.items() if value is not None}
+    tensors = {name: tensor_of(name, value) for name, value in given.items() if value is not None}
     if "labels" in tensors and encoder_decoder and "decoder_input_ids" not in tensors:
         labels = tensors["labels"]
         tensors["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
@@ -152,6 +142,10 @@ def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decode
         if tensor.ndim == 0 or len(tensor) != len(ids):
             raise InputError(
                 f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(ids.shape)}: give a row for each input, or leave it out"
+            )
+        if name.endswith(_PER_TOKEN) and not name.startswith("decoder_") and tensor.shape[1:2] != ids.shape[1:]:
+            raise InputError(
+                f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(ids.shape)}: give one for each token, or leave it out"
             )
     sides = {"encoder": "", "decoder": "decoder_"} if encoder_decoder else {"self": ""}
     given_masks = frozenset(name for name in tensors if name.endswith("attention_mask"))
@@ -178,16 +172,6 @@ def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decode
             axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
         prepared.append(Prepared(Input(axes), kept, masks=given_masks))
     return prepared
-
-
-def _tensor(name: str, value: Any) -> torch.Tensor:
-    try:
-        return torch.as_tensor(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"{name!r} of the inputs is no tensor ({error}): pad the batch and return tensors, as "
-            "tokenizer(…, padding=True, return_tensors='pt') does, or give the texts themselves"
-        ) from error
 
 
 def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:

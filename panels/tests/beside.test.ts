@@ -146,7 +146,7 @@ test("a kind says between which axes it looks, and how it is read", () => {
       "vision | vision | vision",
       "latents | vision | latents → vision",
       "queries | vision-2 | queries → vision 2",
-      "self-window | self-window | self windows",
+      "self-window | self-window | self window",
       ">vision | >vision | >vision",
       "a> | a> | a>",
     ],

@@ -33,7 +33,8 @@ export function compareKinds(a: string, b: string): number {
   return 0;
 }
 
-const axisName = (axis: string): string => axis.replace(/-(?=\d+$)/, " ").replace(/-window$/, " windows");
+/** An axis in words. */
+export const axisName = (axis: string): string => axis.replaceAll("-", " ");
 
 /** A kind in words: `queries>vision-2` is "queries → vision 2". */
 export function kindName(kind: string): string {

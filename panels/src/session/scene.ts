@@ -147,6 +147,11 @@ export function tokensOf(scene: Scene, input: number, axis: string, length: numb
   return Array.from({ length }, (_, i) => names[i] ?? String(i));
 }
 
+/** What the positions of an axis are, where tokens say it in short or have no text. */
+export function labelsOf(scene: Scene, input: number, axis: string): string[] | null {
+  return axisOf(scene, input, axis)?.labels ?? null;
+}
+
 /** Metrics of one head that are not null. */
 export function metricsOf(scene: Scene, row: number): [Metric, number][] {
   return METRICS.map((name): [Metric, number] => [name, scene.index.metrics[name][row] ?? Number.NaN]).filter(

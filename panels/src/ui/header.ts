@@ -1,7 +1,7 @@
 // The header: run, input, step, kind, layer, pair, theme and help; it says what the session shows and changes it.
 import type { Commit } from "../decode/types";
 import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
-import { keyAxis, queryAxis } from "../session/kinds";
+import { axisName, keyAxis, kindName, queryAxis } from "../session/kinds";
 import { axisOf, kindsOf, type Scene } from "../session/scene";
 import type { Session } from "../session/session";
 import { fillSelect, h, short } from "./dom";
@@ -36,7 +36,7 @@ export class Header {
     this.picks = {
       run: pick("run", this.run),
       input: pick("input", this.input, "pick-input"),
-      kind: pick("kind", this.kind),
+      kind: pick("kind", this.kind, "pick-kind"),
       layer: pick("layer", this.layer),
       pair: pick("pair", this.pair),
     };
@@ -147,7 +147,7 @@ export class Header {
     this.picks.kind.hidden = kinds.length < 2;
     fillSelect(
       this.kind,
-      kinds.map((one) => ({ value: one.kind, name: one.kind })),
+      kinds.map((one) => ({ value: one.kind, name: kindName(one.kind) })),
       state.kind,
     );
     const layers = kinds.find((one) => one.kind === state.kind)?.layers ?? [];
@@ -169,11 +169,13 @@ export class Header {
   }
 }
 
-/** An input in a few words: its text, else its tokens. */
+/** An input in a few words: its text, else its tokens, else of what and how many positions it is. */
 export function inputName(scene: Scene, number: number, longest = 46): string {
   const record = scene.inputs.find((one) => one.input === number);
-  const axis = record?.axes.find((one) => one.axis === "encoder") ?? record?.axes[0];
-  if (!axis) return `input ${number}`;
+  const worded = record?.axes.filter((one) => one.text !== null || one.labels === null) ?? [];
+  const axis = worded.find((one) => one.axis === "encoder") ?? worded[0];
+  const [first] = record?.axes ?? [];
+  if (!axis) return first ? `${number}: ${axisName(first.axis)}, ${first.tokens.length} positions` : `input ${number}`;
   const text = axis.text ? [axis.text, axis.pair].filter(Boolean).join(" | ") : spoken(axis.tokens.slice(0, 200));
   return `${number}: ${plain(text.trim().replace(/\s+/g, "\u2003"), false, longest).replaceAll("\u2003", " ")}`;
 }

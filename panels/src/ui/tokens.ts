@@ -98,18 +98,25 @@ export function plain(token: string, byteLevel: boolean, longest = 40): string {
   return chars.length > longest ? `${chars.slice(0, longest).join("")}…` : text;
 }
 
-/** The element of a token's text: isolated, so that no direction leaks out. */
-export function tokenText(token: string, byteLevel: boolean): HTMLElement {
-  const element = h("bdi", { class: "tok-text" });
+/** The element of a token's text: isolated, so that no direction leaks out. A label is what it says in full, and is its name. */
+export function tokenText(token: string, byteLevel: boolean, label?: string): HTMLElement {
+  const named = label === undefined ? {} : { role: "img", "aria-label": labelText(label) };
+  const element = h("bdi", { class: "tok-text", ...named });
   for (const piece of pieces(token, byteLevel)) {
     element.append(piece.mark ? h("span", { class: "tok-mark" }, piece.text) : piece.text);
   }
   return element;
 }
 
-export function tokenTitle(token: string, position: number, id: number | undefined): string {
+/** A label as plain words: what is invisible in it is marked, but for its spaces. */
+export function labelText(label: string): string {
+  return plain(label.replaceAll(" ", "\u2003"), false, LONGEST_TITLE).replaceAll("\u2003", " ");
+}
+
+export function tokenTitle(token: string, position: number, id: number | undefined, label?: string): string {
   const visible = plain(token, false, LONGEST_TITLE);
-  return `${visible}\nposition ${position}${id === undefined ? "" : `, id ${id}`}`;
+  const said = label === undefined ? "" : `${labelText(label)}\n`;
+  return `${said}${visible}\nposition ${position}${id === undefined ? "" : `, id ${id}`}`;
 }
 
 /** Tokens as the text they came from, as far as their marks tell. */

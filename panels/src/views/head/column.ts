@@ -7,6 +7,7 @@ export interface ColumnTokens {
   /** Positions shown, and texts of the whole axis. */
   shown: number[];
   tokens: string[];
+  labels: string[] | null;
   ids: Int32Array | null;
   special: boolean[] | null;
   generated: boolean[] | null;
@@ -82,9 +83,9 @@ export class TokenColumn {
         role: "option",
         "data-row": row,
         "data-position": position,
-        title: tokenTitle(token, position, data.ids?.[position]),
+        title: tokenTitle(token, position, data.ids?.[position], data.labels?.[position]),
       },
-      tokenText(token, data.byteLevel),
+      tokenText(token, data.byteLevel, data.labels?.[position]),
       h("span", { class: "tok-beside" }),
     );
     if (data.special?.[position]) element.classList.add("is-special");

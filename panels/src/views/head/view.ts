@@ -4,7 +4,7 @@ import type { WeightLayer } from "../../decode/types";
 import { fromHex, headColour } from "../../draw/colour";
 import { pixelRatio, prepare, put } from "../../draw/surface";
 import { filterPair } from "../../session/pair";
-import { keyAxis, queryAxis } from "../../session/kinds";
+import { keyAxis, kindName, queryAxis } from "../../session/kinds";
 import { axisOf, findLayer, tokensOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { moveLayer } from "../../session/move";
@@ -107,10 +107,12 @@ class HeadView implements View {
     const names = state.heads
       ? `head${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`
       : `all ${heads.length} heads`;
+    const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
     this.frame.title.replaceChildren(
-      h("b", {}, `Layer ${state.layer}`),
-      h("span", { class: "dim" }, `${names}${state.kind === "self" ? "" : ` · ${state.kind}`}`),
+      h("b", {}, entry ? `Layer ${state.layer}` : "Heads"),
+      h("span", { class: "dim" }, entry ? `${names}${kind}` : ""),
     );
+    this.frame.tools.style.visibility = entry ? "" : "hidden";
     const data = `${session.run?.id} ${scene.commit.writer} ${scene.commit.n} ${key}`;
     if (data === this.loaded) {
       if (this.layer) this.render(key);
@@ -186,7 +188,8 @@ class HeadView implements View {
     const place = placesOf(kept.keys, keys);
     this.layout = { ...kept, place, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
     const { layout } = this;
-    this.table.update({ ...tokens, byteLevel }, () => topWeights(this.drawn, layout, 24));
+    const labels = { queryLabels: left?.labels ?? null, keyLabels: right?.labels ?? null };
+    this.table.update({ ...tokens, ...labels, byteLevel }, () => topWeights(this.drawn, layout, 24));
     const columnKey = `${scene.commit.inputs.path} ${state.input} ${state.kind} ${state.pair} ${queries} ${keys}`;
     if (columnKey === this.columnKey) return;
     this.columnKey = columnKey;
@@ -199,6 +202,7 @@ class HeadView implements View {
       column.tokens({
         shown,
         tokens: texts,
+        labels: axis?.labels ?? null,
         ids: axis?.ids ?? null,
         special: axis?.special ?? null,
         generated: axis?.generated ?? null,

@@ -3,6 +3,7 @@ import type { PictureTable } from "../../decode/types";
 import { layerColour } from "../../draw/colour";
 import { pixelRatio, prepare } from "../../draw/surface";
 import { type Style, thumbnail } from "../../draw/thumbnails";
+import { kindName } from "../../session/kinds";
 import type { KindEntry } from "../../session/scene";
 import { h } from "../../ui/dom";
 
@@ -142,7 +143,7 @@ export class Grid {
     this.root.style.minWidth = `${LABEL + width}px`;
     this.root.setAttribute(
       "aria-label",
-      `${kind.kind} attention, ${kind.layers.length} layers of ${columns.length} heads; arrows move, Enter opens a head`,
+      `${kindName(kind.kind)} attention, ${kind.layers.length} layers of ${columns.length} heads; arrows move, Enter opens a head`,
     );
     this.label(kind);
     const rows = rowsOf(table, input, kind.kind);

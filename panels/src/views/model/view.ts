@@ -2,11 +2,13 @@
 import { NotRecordedError } from "../../decode/errors";
 import type { PictureTable } from "../../decode/types";
 import type { Style } from "../../draw/thumbnails";
+import { kindName } from "../../session/kinds";
 import { kindsOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { h } from "../../ui/dom";
 import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
+import { noAttention } from "../why";
 import { headFacts, notRecorded, standouts } from "./facts";
 import { Grid, type Place } from "./grid";
 
@@ -73,8 +75,17 @@ class ModelView implements View {
     const heads = new Set(kind?.layers.flatMap((one) => one.heads)).size;
     this.frame.title.replaceChildren(
       h("b", {}, "Model"),
-      h("span", { class: "dim" }, `${kind?.layers.length ?? 0} × ${heads}`),
+      h("span", { class: "dim" }, kind ? `${kind.layers.length} × ${heads}` : ""),
     );
+    this.frame.tools.style.visibility = kind ? "" : "hidden";
+    if (!kind) {
+      this.turn++;
+      this.loaded = "";
+      this.frame.say(noAttention(scene), key);
+      const missing = notRecorded(scene);
+      if (missing) this.frame.body.append(missing);
+      return;
+    }
     if (data === this.loaded) {
       if (this.table) void this.render();
       return;
@@ -129,7 +140,7 @@ class ModelView implements View {
               "aria-pressed": String(one.kind === state.kind),
               onclick: () => session.set({ kind: one.kind, heads: null }),
             },
-            one.kind,
+            kindName(one.kind),
           ),
         ),
       );

@@ -5,7 +5,7 @@ import { prepare } from "../../draw/surface";
 import type { Explained } from "../../session/explain";
 import { h, short, weightText } from "../../ui/dom";
 import { Rows, rowWindow } from "../../ui/rows";
-import { plain, tokenText, tokenTitle } from "../../ui/tokens";
+import { labelText, plain, tokenText, tokenTitle } from "../../ui/tokens";
 
 const ROW = 22;
 const STRIP = 13;
@@ -16,6 +16,9 @@ export interface NeuronData {
   keys: KeyVectors;
   queryNames: string[];
   keyNames: string[];
+  /** What tokens say in full, where there is more to say. */
+  queryLabels: string[] | null;
+  keyLabels: string[] | null;
   byteLevel: boolean;
   explained: Explained;
   dark: boolean;
@@ -114,10 +117,29 @@ export class NeuronTable {
       ...[...before, ...this.columns].map(({ name, title }) => h("span", { title: title || null }, name)),
     );
     this.queryRow.replaceChildren(
-      h("span", { class: "tok" }, h("small", {}, "q "), tokenText(data.queryNames[i] ?? "", data.byteLevel)),
+      h(
+        "span",
+        { class: "tok", title: tokenTitle(data.queryNames[i] ?? "", i, undefined, data.queryLabels?.[i]) },
+        h("small", {}, "q "),
+        tokenText(data.queryNames[i] ?? "", data.byteLevel, data.queryLabels?.[i]),
+      ),
       this.queryCanvas,
     );
     this.rows.clear();
+    this.draw();
+    this.reveal();
+  }
+
+  /** Scrolls to the first key that takes part, where those in sight are all masked: windows lie anywhere. */
+  private reveal(): void {
+    const { scroller } = this;
+    const { open } = this.data!.explained;
+    const first = Math.floor(scroller.scrollTop / ROW);
+    const end = Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW);
+    if (open.slice(first, end).includes(true)) return;
+    const at = open.indexOf(true);
+    if (at < 0) return;
+    scroller.scrollTop = Math.max(0, at - 2) * ROW;
     this.draw();
   }
 
@@ -126,7 +148,7 @@ export class NeuronTable {
   }
 
   private make(j: number): HTMLElement {
-    const { keyNames, byteLevel, explained } = this.data!;
+    const { keyNames, keyLabels, byteLevel, explained } = this.data!;
     const { open, stored } = explained;
     const masked = !open[j] && !(stored && !Number.isNaN(stored[j]!));
     return h(
@@ -134,8 +156,8 @@ export class NeuronTable {
       { class: `neuron-row${masked ? " is-masked" : ""}`, title: masked ? "masked: this key takes no part" : null },
       h(
         "span",
-        { class: "tok", title: tokenTitle(keyNames[j] ?? "", j, undefined) },
-        tokenText(keyNames[j] ?? "", byteLevel),
+        { class: "tok", title: tokenTitle(keyNames[j] ?? "", j, undefined, keyLabels?.[j]) },
+        tokenText(keyNames[j] ?? "", byteLevel, keyLabels?.[j]),
       ),
       h("span"),
       h("span"),
@@ -209,7 +231,8 @@ export class NeuronTable {
       return;
     }
     const value = (inK ? data.keys.values : this.product)[j * width + d]!;
-    this.canvas.title = `${plain(data.keyNames[j] ?? "", data.byteLevel)}, ${inK ? "k" : "q × k"} component ${d}: ${value.toPrecision(3)}`;
+    const key = data.keyLabels?.[j] ?? data.keyNames[j] ?? "";
+    this.canvas.title = `${data.keyLabels ? labelText(key) : plain(key, data.byteLevel)}, ${inK ? "k" : "q × k"} component ${d}: ${value.toPrecision(3)}`;
   }
 }
 

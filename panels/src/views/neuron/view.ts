@@ -4,12 +4,12 @@ import type { KeyVectors, QueryVectors, VectorLayer, WeightLayer } from "../../d
 import { fullScale } from "../../draw/strips";
 import { type Explained, explain, explainSparse } from "../../session/explain";
 import { keyAxis, queryAxis } from "../../session/kinds";
-import { axisOf, findLayer, rowOf, tokensOf } from "../../session/scene";
+import { axisOf, findLayer, labelsOf, rowOf, tokensOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { firstHead } from "../../session/state";
 import { headRows } from "../../session/weights";
 import { fillSelect, h } from "../../ui/dom";
-import { isByteLevel, tokenText } from "../../ui/tokens";
+import { isByteLevel, tokenText, tokenTitle } from "../../ui/tokens";
 import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
 import { why } from "../why";
 import { NeuronTable } from "./table";
@@ -86,7 +86,10 @@ class NeuronView implements View {
     const turn = ++this.turn;
     const entry = findLayer(scene, state.input, state.kind, state.layer);
     const reading = entry && session.store?.vectors(scene, entry);
-    this.frame.title.replaceChildren(h("b", {}, "Neuron"), h("span", { class: "dim" }, `layer ${state.layer}`));
+    this.frame.title.replaceChildren(
+      h("b", {}, "Neuron"),
+      h("span", { class: "dim" }, entry ? `layer ${state.layer}` : ""),
+    );
     if (!entry || !reading) {
       this.frame.tools.replaceChildren();
       this.frame.say(why(scene, state, "vectors"), key);
@@ -139,6 +142,7 @@ class NeuronView implements View {
     const { head, query, keys, row, group } = picked;
     const queryNames = tokensOf(scene, state.input, queryAxis(state.kind), query.tokens);
     const keyNames = tokensOf(scene, state.input, keyAxis(state.kind), keys.tokens);
+    const queryLabels = labelsOf(scene, state.input, queryAxis(state.kind));
     const special = axisOf(scene, state.input, queryAxis(state.kind))?.special ?? null;
     const i = state.query !== null && state.query < query.tokens ? state.query : usual(query.tokens, special);
     const key = `${this.loaded} ${head} ${i} ${dark}`;
@@ -153,7 +157,11 @@ class NeuronView implements View {
     this.frame.title.replaceChildren(
       h("b", {}, "Neuron"),
       h("span", { class: "dim" }, `layer ${state.layer} head ${head}, query `),
-      h("b", { class: "title-token" }, tokenText(queryNames[i]!, byteLevel)),
+      h(
+        "b",
+        { class: "title-token", title: tokenTitle(queryNames[i]!, i, undefined, queryLabels?.[i]) },
+        tokenText(queryNames[i]!, byteLevel, queryLabels?.[i]),
+      ),
       h("span", { class: "dim" }, `(${i})`),
     );
     const options = this.vectors!.q.map((one) => ({ value: String(one.head), name: String(one.head) }));
@@ -170,6 +178,8 @@ class NeuronView implements View {
       keys,
       queryNames,
       keyNames,
+      queryLabels,
+      keyLabels: labelsOf(scene, state.input, keyAxis(state.kind)),
       byteLevel,
       explained,
       dark,

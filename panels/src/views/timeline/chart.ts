@@ -10,8 +10,8 @@ export interface ChartData {
   steps: number[];
   series: Series[];
   loss: { name: string; steps: number[]; values: number[] } | null;
-  /** What the left axis measures, with its unit. */
-  label: string;
+  /** What the left axis measures, with its unit; null: nothing. */
+  label: string | null;
   /** Metrics that are parts of a whole keep 0 in sight. */
   fromZero: boolean;
   step: number;
@@ -136,7 +136,7 @@ export class Chart {
     const { width, height } = this;
     const bottom = height - EDGE.bottom;
     const parts: Node[] = [];
-    for (const tick of ticks(...range, 3)) {
+    for (const tick of data.label === null ? [] : ticks(...range, 3)) {
       const y = bottom - ((tick - range[0]) / (range[1] - range[0])) * (bottom - EDGE.top);
       parts.push(
         s("line", { x1: EDGE.left, x2: width - EDGE.right, y1: y, y2: y, class: "chart-grid" }),
@@ -153,7 +153,7 @@ export class Chart {
       );
     }
     parts.push(
-      s("text", { x: 10, y: 13, class: "chart-label" }, data.label),
+      s("text", { x: 10, y: 13, class: "chart-label" }, data.label ?? ""),
       s("text", { x: width / 2, y: height - 3, class: "chart-label", "text-anchor": "middle" }, "step"),
     );
     return parts;

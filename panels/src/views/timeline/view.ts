@@ -20,6 +20,7 @@ class TimelineView implements View {
   readonly root: HTMLElement;
   private readonly frame = new Frame("timeline", "timeline");
   private readonly metric = h("select", { "aria-label": "metric of the timeline" });
+  private readonly about = h("span", { class: "dim wide-only" }, "of the chosen heads");
   private readonly legend = h("span", { class: "legend" });
   private readonly readout = h("span", { class: "readout num", "aria-live": "off" });
   private readonly chart: Chart;
@@ -40,11 +41,7 @@ class TimelineView implements View {
       pick: (step) => step !== session.state.step && session.set({ step }),
     });
     this.metric.addEventListener("change", () => session.set({ metric: this.metric.value as Metric }));
-    this.frame.title.replaceChildren(
-      h("b", {}, "Timeline"),
-      this.metric,
-      h("span", { class: "dim wide-only" }, "of the chosen heads"),
-    );
+    this.frame.title.replaceChildren(h("b", {}, "Timeline"), this.metric, this.about);
     this.frame.tools.append(this.readout, this.legend);
     this.observer = new ResizeObserver(() => this.shown && this.draw());
     this.observer.observe(this.frame.body);
@@ -105,6 +102,7 @@ class TimelineView implements View {
       this.name,
     );
     this.metric.title = MEANING[this.name];
+    this.metric.hidden = this.about.hidden = defined.length === 0;
     const heads = chosenHeads(state, scene);
     this.series = headSeries(commits, this.indexes?.tables ?? new Map(), { ...state, heads, metric: this.name });
     const many = heads.length > 8;
@@ -123,14 +121,22 @@ class TimelineView implements View {
       this.frame.ready(ready);
       return;
     }
+    const loss = lossSeries(commits);
+    if (defined.length === 0 && loss === null) {
+      body.replaceChildren(
+        words("No attention was recorded, so there are no metrics of heads to follow over the steps."),
+      );
+      this.frame.ready(ready);
+      return;
+    }
     if (this.chart.root.parentElement !== body) body.replaceChildren(this.chart.root);
     const unit = UNITS[this.name];
     this.chart.draw(
       {
         steps: commits.map((one) => one.step),
         series: this.series,
-        loss: lossSeries(commits),
-        label: unit ? `${this.name}, ${unit}` : `${this.name}, mean weight`,
+        loss,
+        label: defined.length === 0 ? null : unit ? `${this.name}, ${unit}` : `${this.name}, mean weight`,
         fromZero: true,
         step: state.step ?? 0,
         dark,

@@ -74,7 +74,7 @@ class FunctionTap(TorchFunctionMode):
 
     def __enter__(self) -> Any:
         """Begin to see."""
-        self._patch = multihead.tapped(self._seen)
+        self._patch = multihead.tapped(self._seen, self._failed)
         self._patch.__enter__()
         return super().__enter__()  # type: ignore[no-untyped-call]
 
@@ -237,7 +237,8 @@ class FunctionTap(TorchFunctionMode):
     def _multi_head(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
         module = running(self._paths)
         if module is not None:
-            call = multihead.call_of(module, func, args, kwargs, result[0])
+            with torch.no_grad():
+                call = multihead.call_of(module, func, args, kwargs, result[0])
             if call is not None:
                 self._seen(call)
 

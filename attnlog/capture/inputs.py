@@ -278,7 +278,7 @@ def _shapes(one: Prepared) -> list[tuple[int, ...]]:
 def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[str, Any], pad: int, device: torch.device) -> Batch:
     first = rows[0]
     if first.positions is not None:
-        return _as_given(rows, numbers, device)
+        return as_given(rows, numbers, device)
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
     tensors: dict[str, torch.Tensor] = {}
     for name in rows[0].tensors:
@@ -300,7 +300,7 @@ def _collate(rows: list[Prepared], numbers: tuple[int, ...], accepted: Mapping[s
     return Batch(numbers, tuple(row.record for row in rows), moved, positions, widths)
 
 
-def _as_given(rows: list[Prepared], numbers: tuple[int, ...], device: torch.device) -> Batch:
+def as_given(rows: Sequence[Prepared], numbers: tuple[int, ...], device: torch.device) -> Batch:
     """Put rows together again as they were given, with the padding that they have."""
     tensors = {name: torch.stack([row.tensors[name] for row in rows]).to(device) for name in rows[0].tensors}
     positions = tuple({axis: where.to(device) for axis, where in (row.positions or {}).items()} for row in rows)

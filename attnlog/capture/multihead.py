@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import linear
 
 from attnlog.capture.call import Call
+from attnlog.errors import AttnlogError
 
 _active = threading.local()
 _lock = threading.Lock()
@@ -24,15 +25,18 @@ _original: dict[Any, Callable[..., Any]] = {}
 
 
 @contextmanager
-def tapped(seen: Callable[[Call], None]) -> Iterator[None]:
-    """While inside, call `seen` after every attention that this thread computes with torch's own modules."""
+def tapped(seen: Callable[[Call], None], failed: Callable[[Exception], None]) -> Iterator[None]:
+    """While inside, call `seen` after every attention that this thread computes with torch's own modules.
+
+    `failed` gets what goes wrong in looking at one: the forward pass goes on.
+    """
     _install()
-    before = getattr(_active, "seen", None)
-    _active.seen = seen
+    before = getattr(_active, "seen", None), getattr(_active, "failed", None)
+    _active.seen, _active.failed = seen, failed
     try:
         yield
     finally:
-        _active.seen = before
+        _active.seen, _active.failed = before
         _remove()
 
 
@@ -58,13 +62,20 @@ def _remove() -> None:
 
 def _wrapped(forward: Callable[..., Any], look: Callable[..., None] | None) -> Callable[..., Any]:
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(_active, "seen", None) is None:
+        # Layers in training mode have no fused path: their parts are seen as they run.
+        if getattr(_active, "seen", None) is None or (self.training and look is not _attention):
             return forward(self, *args, **kwargs)
         outer, _active.count = getattr(_active, "count", 0), 0
         with torch._C.DisableTorchFunction():
             result = forward(self, *args, **kwargs)
-            if look is not None:
-                look(self, forward, args, kwargs, result)
+            try:
+                if look is not None:
+                    with torch.no_grad():
+                        look(self, forward, args, kwargs, result)
+            except AttnlogError:
+                raise  # a layer or head that is not there: the user's to mend
+            except Exception as error:
+                _active.failed(error)
         _active.count += outer
         return result
 
@@ -122,7 +133,11 @@ def _call(module: Any, forward: Any, given: dict[str, Any], output: torch.Tensor
         "need_weights": True,
         "average_attn_weights": False,
     }
-    weights = forward(module, query, key, value, **weighed)[1]
+    training, module.training = module.training, False  # without dropout: it would draw, and others' random numbers be different
+    try:
+        weights = forward(module, query, key, value, **weighed)[1]
+    finally:
+        module.training = training
     batched = query.dim() == 3
     rows = [t if not batched or module.batch_first else t.transpose(0, 1) for t in (query, key, value, output)]
     rows = rows if batched else [t[None] for t in rows]
@@ -151,7 +166,7 @@ def call_of(module: torch.nn.Module, function: Any, args: Any, kwargs: Any, outp
     given = {**dict(zip(_FUNCTIONAL, args, strict=False)), **kwargs}
     if given["query"].is_nested or given.get("static_k") is not None or given.get("static_v") is not None:
         return None
-    weights = function(**{**given, "need_weights": True, "average_attn_weights": False})[1]
+    weights = function(**{**given, "need_weights": True, "average_attn_weights": False, "training": False})[1]
     batched = given["query"].dim() == 3
     rows = [given[name] for name in ("query", "key", "value")] + [output]
     rows = [t.transpose(0, 1) if batched else t[None] for t in rows]

@@ -13,7 +13,7 @@ import torch
 from attnlog.boundary import Boundary
 from attnlog.capture.about import config_of, describe
 from attnlog.capture.call import Call
-from attnlog.capture.inputs import Batch, batches
+from attnlog.capture.inputs import Batch, as_given
 from attnlog.capture.kinds import unwrapped
 from attnlog.capture.passes import taps
 from attnlog.capture.ready import rows_as_given
@@ -74,7 +74,7 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         Raises:
             ArgumentError, LayerError, ModelError: what cannot be recorded; raised here, before any training.
         """
-        if hasattr(model, "_orig_mod"):
+        if any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) is not None for m in _modules(model)):
             raise ModelError("a compiled model does not run the functions that are watched: watch the model before torch.compile")
         self._model = unwrapped(model)
         self._wanted = replace(
@@ -129,7 +129,7 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
     def _rows(self, given: dict[str, Any]) -> Batch:
         tensors = {name: value.detach() for name, value in given.items() if isinstance(value, torch.Tensor) and name != "labels"}
         rows = rows_as_given(self._model, tensors, self._tokenizer)
-        (batch,) = batches(self._model, rows, size=len(rows), pad=None, device=next(iter(tensors.values())).device)
+        batch = as_given(rows, tuple(range(len(rows))), next(iter(tensors.values())).device)
         kept = slice(0, self._examples)
         return replace(batch, numbers=batch.numbers[kept], records=batch.records[kept], positions=batch.positions[kept], rows=len(rows))
 
@@ -167,6 +167,10 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         if stack is not None:
             with self._boundary.guard("stop watching", _REMEDY):
                 stack.close()
+
+
+def _modules(model: Any) -> Iterable[torch.nn.Module]:
+    return model.modules() if isinstance(model, torch.nn.Module) else ()
 
 
 def _apart(call: Call) -> Call:

@@ -212,3 +212,21 @@ def test_encoder_and_decoder_of_torchs_transformer_have_kinds_of_their_own():
     for layer in capture.layers:
         kinds.setdefault(layer.kind, set()).add(layer.layer)
     assert kinds == {"encoder": {0, 1, 2}, "decoder": {0}, "cross": {0}}
+
+
+def test_what_goes_wrong_in_looking_at_it_leaves_the_forward_pass_alone(monkeypatch):
+    from attnlog.capture import multihead
+
+    model = nn.Sequential(Around(), nn.TransformerEncoderLayer(WIDTH, HEADS, 64, batch_first=True)).eval()
+    made, calls = multihead._made, []
+
+    def first_fails(*args, **how):
+        calls.append(how)
+        if len(calls) == 1:
+            raise RuntimeError("made to fail")
+        return made(*args, **how)
+
+    monkeypatch.setattr(multihead, "_made", first_fails)
+    capture = attnlog.capture(model, given())
+    assert {layer.module for layer in capture.layers} == {"1.self_attn"}
+    assert any("could not follow" in one.reason and "made to fail" in one.reason for one in capture.missing)

@@ -68,15 +68,32 @@ def _grid(model: Any, given: dict[str, Any], row: int, count: int) -> tuple[int,
     if pixels is None:
         return None
     height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
-    frames = int(pixels.shape[-4]) if pixels.ndim == 5 else 1
-    for frame in {frames, frames // 2, 1}:
-        for size in _sizes(model):
-            for down in (1, 2, 4, 8, 16, 32):
-                h, w = math.ceil(height / (size * down)), math.ceil(width / (size * down))
-                extra = count - frame * h * w
-                if h * w > 0 and 0 <= extra <= (_MOST_EXTRA if down == 1 else 0):
-                    return frame, h, w
-    return None
+    frames, most = _cut_frames(model, pixels)
+    fits = []
+    for size in _sizes(model):
+        for down in (1, 2, 4, 8, 16, 32):
+            h, w = math.ceil(height / (size * down)), math.ceil(width / (size * down))
+            extra = count - frames * h * w
+            if h * w > 0 and 0 <= extra <= (most if down == 1 else 0):
+                fits.append((extra, (frames, h, w)))
+    return min(fits, key=lambda fit: fit[0])[1] if fits else None
+
+
+def _cut_frames(model: Any, pixels: torch.Tensor) -> tuple[int, int]:
+    """Return how many frames the tokens are of, and how many tokens of the model's own there may be before them.
+
+    Where frames are cut into blocks the blocks follow each other in time. What has frames otherwise attends within each, or counts
+    its tokens in an order that nobody can tell.
+    """
+    config = getattr(model, "config", None)
+    if getattr(config, "num_detection_tokens", None):
+        return 1, 0  # they come after the patches
+    if pixels.ndim != 5:
+        return 1, _MOST_EXTRA
+    tubelet = getattr(config, "tubelet_size", None)
+    deep = tubelet[0] if isinstance(tubelet, (list, tuple)) and tubelet else tubelet
+    before_channels = pixels.shape[1] if pixels.shape[2] in (1, 3) else pixels.shape[2]
+    return (max(int(before_channels) // deep, 1), 1) if isinstance(deep, int) and deep > 0 else (1, 1)
 
 
 def _sizes(model: Any) -> list[int]:
@@ -84,10 +101,10 @@ def _sizes(model: Any) -> list[int]:
     sizes: dict[int, None] = {}
     config = getattr(model, "config", None)
     for part in (getattr(config, "vision_config", None), getattr(config, "backbone_config", None), config):
-        for name in ("patch_size", "patch_stride", "patch_sizes", "strides"):
+        for name in ("patch_size", "patch_stride", "patch_sizes", "strides", "tubelet_size"):
             value = getattr(part, name, None)
             while isinstance(value, (list, tuple)) and value:
-                value = value[0]
+                value = value[-1 if name == "tubelet_size" else 0]  # a block is frames × rows × columns
             if isinstance(value, int) and value > 0:
                 sizes[value] = None
     return [*sizes, 1] if sizes else []

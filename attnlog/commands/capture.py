@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -134,7 +134,7 @@ def _planned(left: Sequence[Checkpoint], saved: SavedRun | None, wish: Wish) -> 
             kind, made = models.kind_of(one.place, asked)
         except Exception as error:
             failed += 1
-            _tell(one, error)
+            _tell(_failed(one, error), sys.stderr)
             continue
         if known is not None and (why := kind.differs(known)):
             raise ArgumentError(
@@ -166,11 +166,11 @@ def _record(work: Sequence[_Work], wish: Wish, options: Any, tokenizer: Any) -> 
                 try:
                     notes = _log(run, one, wish, options, tokenizer, device)
                     recorded += 1
-                    click.echo(_said(one.checkpoint, time.monotonic() - began, notes))
+                    _tell(_said(one.checkpoint, time.monotonic() - began, notes))
                 except (LayerError, TargetError):
                     raise  # of the options, so it would be so of every checkpoint
                 except Exception as error:
-                    _tell(one.checkpoint, error)
+                    _tell(_failed(one.checkpoint, error), sys.stderr)
             advance()
     return recorded
 
@@ -219,5 +219,10 @@ def _said(one: Checkpoint, seconds: float, notes: Sequence[str]) -> str:
     return "\n".join([f"step {one.step}  {safe(one.place)}{loss}  recorded in {seconds:.1f} s", *(f"  {note}" for note in notes)])
 
 
-def _tell(one: Checkpoint, error: Exception) -> None:
-    click.echo(f"attnlog: {safe(one.place)} (step {one.step}) was not recorded: {safe(describe(error))}", err=True)
+def _failed(one: Checkpoint, error: Exception) -> str:
+    return f"attnlog: {safe(one.place)} (step {one.step}) was not recorded: {safe(describe(error))}"
+
+
+def _tell(line: str, stream: TextIO | None = None) -> None:
+    """Print a line above the bar: click.echo writes past what the bar puts in the place of the streams."""
+    print(line, file=stream or sys.stdout, flush=True)

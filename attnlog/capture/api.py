@@ -12,7 +12,7 @@ import torch
 from attnlog.capture.about import config_of, describe, none_seen
 from attnlog.capture.extras import RECORDS as BESIDE
 from attnlog.capture.extras import Asked, Extras, labels_of
-from attnlog.capture.inputs import Batch, Inputs, batches, prepare
+from attnlog.capture.inputs import Batch, Inputs, batches, device_of, prepare
 from attnlog.capture.kinds import runner_of, unwrapped
 from attnlog.capture.passes import fill_in, quiet, taps
 from attnlog.capture.preserve import preserved
@@ -119,7 +119,7 @@ def capture_on(
     if saliency is not None and (not isinstance(saliency, Saliency) or "saliency" not in wanted.records):
         raise ArgumentError(f"saliency is {saliency!r}, record {record!r}: give an attnlog.Saliency, and name 'saliency' in record")
     prepared = ranks.stage(lambda: prepare(model, inputs, tokenizer, max_tokens=max_tokens))
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     # A mask makes attention ignore padding; a model without a pad token gets rows of equal length only.
     pad = getattr(tokenizer, "pad_token_id", None)
     given = batches(model, prepared, size=batch_size, pad=pad, device=device)

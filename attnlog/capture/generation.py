@@ -10,7 +10,7 @@ import torch
 
 from attnlog.capture.about import config_of, describe, none_seen
 from attnlog.capture.call import Call
-from attnlog.capture.inputs import Batch, Inputs, Prepared, batches, is_encoder_decoder, prepare, token_names, usable_tokens
+from attnlog.capture.inputs import Batch, Inputs, Prepared, batches, device_of, is_encoder_decoder, prepare, token_names, usable_tokens
 from attnlog.capture.kinds import LayerNumbers, crosses, unwrapped
 from attnlog.capture.masks import Sights
 from attnlog.capture.passes import taps
@@ -82,7 +82,7 @@ def capture_generation(
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=ATTENTION)
     prepared = [_source(model, one) for one in prepare(model, _sources(model, inputs), tokenizer, max_tokens=None)]
     _check_lengths(model, prepared, max_new_tokens)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     recorder = Recorder(model, wanted)
     finished: list[Input] = []
     for number, one in enumerate(prepared):

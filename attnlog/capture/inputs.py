@@ -92,6 +92,15 @@ def is_encoder_decoder(model: Any) -> bool:
     return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False)) and "decoder_input_ids" in accepted_by(model)
 
 
+def device_of(model: torch.nn.Module) -> torch.device:
+    """Return where a model takes its inputs; weights that accelerate keeps elsewhere are on no device until their module runs."""
+    there = next((p.device for p in model.parameters() if p.device.type != "meta"), None)
+    hooks = (getattr(module, "_hf_hook", None) for module in model.modules())
+    told = next((device for hook in hooks if (device := getattr(hook, "execution_device", None)) is not None), None)
+    # A number is that of an accelerator, as accelerate's device maps have it.
+    return torch.device(told) if told is not None else there or torch.device("cpu")
+
+
 def vocabulary(model: Any) -> int:
     """Return how many token ids a model knows; without a table of embeddings, any number."""
     try:

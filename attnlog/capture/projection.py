@@ -140,8 +140,11 @@ def _adapted(found: Any, features: int, width: int) -> torch.Tensor | None:
         return weight
     try:
         for name in found.active_adapters:
-            if name in getattr(found, "lora_A", {}):
-                weight = weight + found.get_delta_weight(name).detach().to(weight.device, weight.dtype)
+            if not hasattr(found, "lora_A") or name in getattr(found, "lora_variant", {}) or getattr(found, "use_dora", {}).get(name):
+                return _asked(found, features)  # it does not only add
+            if name in found.lora_A:
+                delta = found.get_delta_weight(name).detach().to(weight.device, weight.dtype)
+                weight = weight + (delta.T if getattr(found, "fan_in_fan_out", False) else delta)
     except (AttributeError, NotImplementedError, RuntimeError):
         return None
     return weight
@@ -151,12 +154,19 @@ def _asked(found: torch.nn.Module, features: int) -> torch.Tensor | None:
     """Ask a projection whose weights are quantised or elsewhere for them: it is linear, so unit vectors give its columns."""
     parameter = next(found.parameters(), next(found.buffers(), None))
     device = torch.device("cpu") if parameter is None or parameter.device.type == "meta" else parameter.device
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        try:
-            with torch.no_grad():
-                units = torch.eye(features, dtype=dtype, device=device)
-                made = found(units).float() - found(torch.zeros_like(units[:1])).float()
-        except (RuntimeError, TypeError, ValueError):
-            continue
-        return made.T if made.ndim == 2 and made.shape[0] == features else None
-    return None
+    modes = [(module, module.training) for module in found.modules()]
+    for module, _ in modes:
+        module.training = False  # an adapter's dropout would draw
+    try:
+        for dtype in (torch.float32, torch.bfloat16, torch.float16):
+            try:
+                with torch.no_grad():
+                    units = torch.eye(features, dtype=dtype, device=device)
+                    made = found(units).float() - found(torch.zeros_like(units[:1])).float()
+            except (RuntimeError, TypeError, ValueError):
+                continue
+            return made.T if made.ndim == 2 and made.shape[0] == features else None
+        return None
+    finally:
+        for module, training in modes:
+            module.training = training

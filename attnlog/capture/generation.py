@@ -252,8 +252,7 @@ class _Steps:
             "query": _joined([part.call.query for part in parts], 2),
             "output": _joined(outputs, 1),
         }
-        lengths = {part.weights.shape[2] for part in parts}
-        if crosses(self.numbers.path(first.module)) or len(lengths) == 1:
+        if not self._grows(parts):
             weights = torch.cat([part.weights for part in parts], 1)
         else:
             weights = _grown([part.weights for part in parts])
@@ -263,6 +262,14 @@ class _Steps:
         if together["output"] is None:
             together["value"] = None
         return replace(first, **together, weights=weights[None], mask=None, function=None, folded=True)
+
+    def _grows(self, parts: list[_Part]) -> bool:
+        """Say whether each step's keys are those of the last and its own, rather than another sequence's."""
+        if crosses(self.numbers.path(parts[0].call.module)):
+            return False
+        # A window as long as the prompt has as many keys at every step; that the prompt reads itself tells it from another sequence.
+        _, queries, keys = parts[0].weights.shape
+        return len({part.weights.shape[2] for part in parts}) > 1 or queries == keys > 1
 
 
 def _detached(call: Call) -> Call:

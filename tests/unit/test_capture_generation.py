@@ -79,6 +79,21 @@ def test_what_is_written_is_what_the_model_writes_without_attnlog(name):
     assert read_of(capture, "decoder" if name in BOTH else "self").tolist() == alone.tolist()
 
 
+@pytest.mark.parametrize("length", [7, 8, 9])
+def test_a_prompt_as_long_as_the_sliding_window_is_still_a_texts_own(length):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 8}
+    model = MistralForCausalLM(MistralConfig(**sizes, **heads)).eval()
+    prompt = torch.arange(3, 3 + length)[None]
+    capture = attnlog.capture_generation(model, {"input_ids": prompt}, max_new_tokens=5, eos_token_id=None)
+    assert {(layer.kind, layer.shape) for layer in capture.layers} == {("self", (length + 5, length + 5))}
+    for number, weights in enumerate(at_once(model, capture)["self"]):
+        np.testing.assert_allclose(capture.weights("self", number), weights[0].numpy(), atol=1e-5, rtol=0)
+
+
 def test_generated_tokens_are_marked_and_the_prompt_is_not():
     capture = attnlog.capture_generation(endless("llama"), {"input_ids": PROMPT}, max_new_tokens=4)
     assert capture.inputs[0].axes["self"].generated == (False,) * 7 + (True,) * 4

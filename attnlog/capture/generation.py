@@ -30,8 +30,11 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
     "prompt_lookup_num_tokens": lambda value: value is not None,
     "cache_implementation": lambda value: value not in (None, "dynamic"),
     "use_cache": lambda value: value is False,
+    "prefill_chunk_size": lambda value: value is not None,
+    "assistant_early_exit": lambda value: value is not None,
+    "guidance_scale": lambda value: value not in (None, 1),
 }
-_PLAIN = {name: f"{name}=1" for name in ("num_beams", "num_return_sequences")} | {"use_cache": "use_cache=True"}
+_PLAIN = {name: f"{name}=1" for name in ("num_beams", "num_return_sequences", "guidance_scale")} | {"use_cache": "use_cache=True"}
 
 
 def capture_generation(
@@ -123,10 +126,11 @@ def _sources(model: Any, inputs: Any) -> Any:
 
 def _check_options(model: Any, generate: dict[str, Any]) -> None:
     """Refuse what the steps of cannot be put together, whether it was asked for here or is in a generation config."""
-    own = generate.get("generation_config") or getattr(model, "generation_config", None)
+    # What the config given here leaves open, `generate` takes from the model's own.
+    configs = (generate.get("generation_config"), getattr(model, "generation_config", None))
     for name, refused in _REFUSED.items():
         asked = name in generate
-        value = generate[name] if asked else getattr(own, name, None)
+        value = generate[name] if asked else next((v for one in configs if (v := getattr(one, name, None)) is not None), None)
         if refused(value):
             remedy = f"leave {name} out" if asked else f"that is of the generation config: pass {_PLAIN.get(name, f'{name}=None')}"
             raise ArgumentError(f"{name}={value!r}: attention is put together of one text and one cache a row; {remedy}")
@@ -172,7 +176,7 @@ def _generated(model: Any, batch: Batch, steps: _Steps, recorder: Recorder, coun
     if is_encoder_decoder(model) and given["decoder_input_ids"].shape[1] == 1:
         given.pop("decoder_input_ids")
         given.pop("decoder_attention_mask", None)
-    criteria = StoppingCriteriaList([*generate.get("stopping_criteria", []), Step()])
+    criteria = StoppingCriteriaList([*(generate.get("stopping_criteria") or ()), Step()])
     options = {**generate, "max_new_tokens": count + 1, "stopping_criteria": criteria, "return_dict_in_generate": False}
     with taps(recorder, seen=steps.see):
         # One more token than asked for: only by generating it does the model read the last one.

@@ -20,6 +20,9 @@ from tests.unit.test_capture_generation import PROMPT, endless
         {"prompt_lookup_num_tokens": 3},
         {"cache_implementation": "static"},
         {"use_cache": False},
+        {"prefill_chunk_size": 4},
+        {"assistant_early_exit": 1},
+        {"guidance_scale": 1.5},
     ],
 )
 def test_options_under_which_steps_do_not_fit_together_are_refused_by_name(option):
@@ -41,6 +44,24 @@ def test_beams_that_a_generation_config_asks_for_are_refused_with_the_way_round(
     with pytest.raises(ArgumentError, match="num_beams=4.*num_beams=1"):
         attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2, **options)
     assert attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2, num_beams=1, **options).layers
+
+
+@pytest.mark.parametrize(("name", "value", "plain"), [("prefill_chunk_size", 4, None), ("guidance_scale", 1.5, 1)])
+def test_a_generation_configs_own_options_are_refused_unless_they_are_taken_back(name, value, plain):
+    from transformers import GenerationConfig
+
+    model = endless("llama")
+    setattr(model.generation_config, name, value)
+    given = {"input_ids": PROMPT}
+    for options in ({}, {"generation_config": GenerationConfig(do_sample=False)}):
+        with pytest.raises(ArgumentError, match=f"{name}={value}.*pass {name}={plain}"):
+            attnlog.capture_generation(model, given, max_new_tokens=2, **options)
+    assert attnlog.capture_generation(model, given, max_new_tokens=2, **{name: plain}).layers
+
+
+def test_options_that_do_nothing_are_taken():
+    options = {"guidance_scale": 1.0, "prefill_chunk_size": None, "stopping_criteria": None, "logits_processor": None}
+    assert attnlog.capture_generation(endless("llama"), {"input_ids": PROMPT}, max_new_tokens=2, **options).layers
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "4"])

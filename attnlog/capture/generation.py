@@ -19,7 +19,7 @@ from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
 from attnlog.capture.weights import Row, by_identity, compute
 from attnlog.errors import ArgumentError, InputError, ModelError, NoAttentionError
-from attnlog.record import Axis, Capture, Input
+from attnlog.record import Axis, Capture, Input, Missing
 
 #: Options of `generate` under which rows of the batch are no longer one text each, or positions of the cache no longer tokens.
 _REFUSED: dict[str, Callable[[Any], bool]] = {
@@ -30,6 +30,7 @@ _REFUSED: dict[str, Callable[[Any], bool]] = {
     "prompt_lookup_num_tokens": lambda value: value is not None,
     "cache_implementation": lambda value: value not in (None, "dynamic"),
     "use_cache": lambda value: value is False,
+    "past_key_values": lambda value: value is not None,
     "prefill_chunk_size": lambda value: value is not None,
     "assistant_early_exit": lambda value: value is not None,
     "guidance_scale": lambda value: value not in (None, 1),
@@ -57,6 +58,10 @@ def capture_generation(
     single forward pass over the finished text; of an encoder-decoder model the decoder's own and the one to its source. Tokens that were
     generated are marked so (`Axis.generated`). A token that ends a text is generated and never read, so it has no row.
 
+    This costs twice what `generate` does, and the recording: the text is first written exactly as `model.generate` writes it, then once
+    more token for token while attention is recorded. Only so does the model also read the last token of a text cut at `max_new_tokens`,
+    and nothing that goes by a text's greatest length, such as a forced end, sees another length than was asked for.
+
     Args:
         model: a transformers model that can generate.
         inputs: prompts as texts, or a mapping of ready-made model inputs; for an encoder-decoder model the sources.
@@ -72,7 +77,7 @@ def capture_generation(
 
     Raises:
         ArgumentError: an option under which steps cannot be put together; the message names it.
-        ModelError: the model cannot generate.
+        ModelError: the model cannot generate, writes in several runs, or does not say which tokens it writes.
         InputError: as `attnlog.capture`.
     """
     model = unwrapped(model)
@@ -88,6 +93,7 @@ def capture_generation(
     device = device_of(model)
     recorder = Recorder(model, wanted)
     finished: list[Input] = []
+    missing: dict[Missing, None] = {}
     for number, one in enumerate(prepared):
         # One at a time: each as it would run alone, without padding in its cache.
         with preserved(model):
@@ -95,20 +101,26 @@ def capture_generation(
                 _seed(seed, device)
             (batch,) = batches(model, [one], size=1, pad=None, device=device)
             steps = _Steps(recorder.numbers, wanted)
-            written = _generated(model, batch, steps, recorder, max_new_tokens, generate)
-            read = _read(model, one, written, tokenizer)
+            text = _generated(model, batch, steps, recorder, max_new_tokens, generate)
+            read = _read(model, one, text, tokenizer)
             finished.append(read)
             recorder.begin(_whole(read, number, device))
             for call in steps.calls():
-                recorder.see(call)
+                strange = _strange(recorder.numbers, call, text)
+                if strange is None:
+                    recorder.see(call)
+                else:
+                    missing[strange] = None
             recorder.end()
+    if not recorder.calls and missing:
+        raise ModelError(str(next(iter(missing))))
     if not recorder.calls:
         raise NoAttentionError(none_seen(model))
     recorder.check_layers()
     return Capture(
         inputs=recorder.inputs(finished),
         layers=recorder.layers(),
-        missing=recorder.missing(),
+        missing=(*recorder.missing(), *missing),
         model=describe(model),
         config=config_of(model),
     )
@@ -163,42 +175,132 @@ def _seed(seed: int, device: torch.device) -> None:
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
 
 
-def _generated(model: Any, batch: Batch, steps: _Steps, recorder: Recorder, count: int, generate: dict[str, Any]) -> torch.Tensor:
-    """Run `generate` and return the finished ids of the one row."""
-    from transformers import StoppingCriteriaList
+@dataclass(frozen=True)
+class _Text:
+    """What a model wrote."""
 
-    class Step:
-        def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:
-            steps.step += 1
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    axis: str
+    ids: tuple[int, ...]  # what it read: the prompt, and what it generated but a last token that nothing followed
+    prompt: int  # how many of them it did not generate
+
+
+class _Ids:
+    """A stopping criterion that stops nothing: the ids it is asked about are those that the model goes on from.
+
+    What `generate` returns may lack them: some models take the tokens that they begin with away.
+    """
+
+    def __init__(self, step: Callable[[], None] = lambda: None) -> None:
+        self.ids: torch.Tensor | None = None
+        self.prompt = 0
+        self.runs = 0
+        self._step = step
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:
+        self._step()
+        if self.ids is None or not torch.equal(self.ids, input_ids[:, :-1]):
+            self.runs += 1
+            self.prompt = input_ids.shape[1] - 1
+        self.ids = input_ids.clone()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+    def found(self, model: Any) -> list[int]:
+        """Return the ids of the one row."""
+        name = type(model).__name__
+        if self.ids is None:
+            raise ModelError(f"{name}.generate does not say which tokens it writes: it asks no stopping criteria")
+        if self.runs > 1 or len(self.ids) != 1:
+            raise ModelError(f"{name}.generate writes in several runs, which make no one text: give it a shorter input")
+        return [int(i) for i in self.ids[0]]
+
+
+class _Ending:
+    """A stopping criterion of the user's, which remembers whether it ended the text."""
+
+    def __init__(self, criterion: Any) -> None:
+        self.ended = False
+        self._criterion = criterion
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> Any:
+        found = self._criterion(input_ids, scores, **more)
+        self.ended = bool(torch.as_tensor(found).all())
+        return found
+
+
+class _Same:
+    """A logits processor under which a text is written again: every token but the given one is ruled out."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self._ids = ids
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        place = min(input_ids.shape[1], len(self._ids) - 1)  # after the text any token will do: it is never read
+        forced = torch.full_like(scores, -torch.inf)
+        forced[:, self._ids[place]] = 0
+        return forced
+
+
+#: Options of `generate` that have no say in writing a text again, or would disturb it.
+_OFF = (
+    *("forced_eos_token_id", "exponential_decay_length_penalty", "watermarking_config", "prefix_allowed_tokens_fn", "max_time"),
+    *("streamer", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+)
+
+
+def _generated(model: Any, batch: Batch, steps: _Steps, recorder: Recorder, count: int, generate: dict[str, Any]) -> _Text:
+    """Let the model write the one row of the batch, and once more while its attention is seen."""
+    from transformers import LogitsProcessorList, StoppingCriteriaList
 
     given = batch.arguments
-    if is_encoder_decoder(model) and given["decoder_input_ids"].shape[1] == 1:
+    if is_encoder_decoder(model) and "decoder_input_ids" in given and given["decoder_input_ids"].shape[1] == 1:
         given.pop("decoder_input_ids")
         given.pop("decoder_attention_mask", None)
-    criteria = StoppingCriteriaList([*(generate.get("stopping_criteria") or ()), Step()])
-    options = {**generate, "max_new_tokens": count + 1, "stopping_criteria": criteria, "return_dict_in_generate": False}
+    plain = {**generate, "return_dict_in_generate": False}
+    first = _Ids()
+    own = [_Ending(criterion) for criterion in generate.get("stopping_criteria") or ()]
+    model.generate(**given, **{**plain, "max_new_tokens": count, "stopping_criteria": StoppingCriteriaList([*own, first])})
+    ids = first.found(model)
+    # One more token than was written: only by generating it does the model read the last one. A token that ends the text it never reads.
+    ended = len(ids) - first.prompt < count or any(criterion.ended for criterion in own)
+    configs = (generate.get("generation_config"), getattr(model, "generation_config", None))
+    off = {name: None for name in _OFF if name in generate or any(getattr(one, name, None) is not None for one in configs)}
+    again = _Ids(steps.next)
+    forced = {
+        **plain,
+        **off,
+        "do_sample": False,
+        "max_new_tokens": len(ids) - first.prompt + (not ended),
+        "stopping_criteria": StoppingCriteriaList([again]),
+        "logits_processor": LogitsProcessorList([_Same(ids)]),
+    }
     with taps(recorder, seen=steps.see):
-        # One more token than asked for: only by generating it does the model read the last one.
-        ids = model.generate(**given, **options)
-    found: torch.Tensor = ids[0]
-    return found
-
-
-def _read(model: Any, one: Prepared, written: torch.Tensor, tokenizer: Any) -> Input:
-    """Say which tokens the model read: the prompt, and what it generated but the last."""
+        model.generate(**given, **forced)
+    if again.found(model)[: len(ids)] != ids:
+        raise ModelError(f"{type(model).__name__}.generate does not write the same text again: its attention cannot be recorded")
     axis = "decoder" if is_encoder_decoder(model) else "self"
-    given = one.record.axes[axis]
-    ids = [int(i) for i in written[:-1]]
-    prompt = min(len(given.ids or ()) if axis == "self" else int(one.tensors["decoder_input_ids"].shape[0]), len(ids))
+    return _Text(axis, tuple(again.found(model)[:-1]), min(first.prompt, len(ids) - 1))
+
+
+def _read(model: Any, one: Prepared, text: _Text, tokenizer: Any) -> Input:
+    """Say which tokens the model read: the prompt, and what it generated but the last."""
+    given = one.record.axes.get(text.axis)
     made = Axis(
-        tokens=token_names(ids, tokenizer),
-        text=given.text if axis == "self" else None,
-        ids=tuple(ids),
-        special=_special(ids, tokenizer),
-        generated=tuple(place >= prompt for place in range(len(ids))),
+        tokens=token_names(text.ids, tokenizer),
+        text=given.text if given is not None and text.axis == "self" else None,
+        ids=text.ids,
+        special=_special(text.ids, tokenizer),
+        generated=tuple(place >= text.prompt for place in range(len(text.ids))),
     )
-    return Input({**one.record.axes, axis: made})
+    return Input({**one.record.axes, text.axis: made})
+
+
+def _strange(numbers: LayerNumbers, call: Call, text: _Text) -> Missing | None:
+    """Say so where the rows of what wrote the text are not its tokens: shown as them they would be others'."""
+    side, queries = numbers.side(numbers.path(call.module)), call.shape[2]
+    if side != text.axis or queries == len(text.ids):
+        return None
+    reason = f"its steps have {queries} rows together and the text has {len(text.ids)} tokens: which row is which cannot be told"
+    return Missing(side, numbers.layer(call.module, side), "attention", reason)
 
 
 def _special(ids: Sequence[int], tokenizer: Any) -> tuple[bool, ...] | None:
@@ -230,6 +332,10 @@ class _Steps:
     _parts: dict[tuple[int, int], list[_Part]] = field(default_factory=dict)
     _seen: dict[tuple[int, int], int] = field(default_factory=dict)
     _computing: bool = False
+
+    def next(self) -> None:
+        """Begin another step."""
+        self.step += 1
 
     def see(self, call: Call) -> None:
         """Keep the rows of one step."""

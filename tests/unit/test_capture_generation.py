@@ -147,6 +147,80 @@ def test_a_token_that_ends_the_text_stops_it_and_has_no_row():
     assert capture.weights("self", 0).shape == (4, length, length)
 
 
+def test_an_end_forced_at_the_greatest_length_is_where_the_model_alone_writes_it():
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "vocab_size": 64}
+    model = BartForConditionalGeneration(
+        BartConfig(**sizes, encoder_attention_heads=2, decoder_attention_heads=2, max_position_embeddings=40)
+    ).eval()
+    model.generation_config.forced_eos_token_id = 2
+    model.final_logits_bias[0, 2] = -100  # no other end than that one
+    prompt = torch.tensor([[0, 7, 12, 5, 33, 2]])
+    alone = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=6)[0].tolist()
+    capture = attnlog.capture_generation(model, {"input_ids": prompt}, max_new_tokens=6)
+    assert alone[-1] == 2 != alone[-2]
+    assert [*read_of(capture, "decoder")[0].tolist(), 2] == alone  # the end itself is never read
+    assert capture.weights("decoder", 0).shape == (2, 6, 6)
+
+
+def test_a_length_penalty_that_grows_towards_the_end_sees_the_length_that_was_asked_for():
+    model = endless("llama")
+    options = {"exponential_decay_length_penalty": (2, 1.5), "eos_token_id": 3, "max_new_tokens": 8}
+    alone = model.generate(input_ids=PROMPT, attention_mask=torch.ones_like(PROMPT), **options)[0].tolist()
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, **options)
+    assert read_of(capture)[0].tolist() == (alone[:-1] if alone[-1] == 3 else alone)
+
+
+def test_a_streamer_and_processors_of_the_users_own_are_asked_once():
+    put, asked = [], []
+
+    class Streamer:
+        def put(self, value):
+            put.append(value)
+
+        def end(self):
+            put.append(None)
+
+    def shift(input_ids, scores):
+        asked.append(input_ids.shape[1])
+        return scores.roll(1, -1)
+
+    model = endless("llama")
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=3, streamer=Streamer(), logits_processor=[shift])
+    assert len(put) == 5  # the prompt, three tokens, the end
+    assert asked == [7, 8, 9]
+    alone = model.generate(input_ids=PROMPT, attention_mask=torch.ones_like(PROMPT), max_new_tokens=3, logits_processor=[shift])
+    assert read_of(capture).tolist() == alone.tolist()
+
+
+def whisper():
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 64, "d_model": 16, "num_mel_bins": 8, "max_source_positions": 30, "max_target_positions": 40}
+    sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    config = WhisperConfig(**sizes, **sides, **ids, suppress_tokens=None, begin_suppress_tokens=None)
+    return WhisperForConditionalGeneration(config).eval()
+
+
+def test_the_start_token_that_whisper_does_not_return_is_a_row():
+    model, sound = whisper(), torch.randn(1, 8, 60, generator=torch.Generator().manual_seed(0))
+    capture = attnlog.capture_generation(model, {"input_features": sound}, max_new_tokens=4)
+    alone = model.generate(sound, max_new_tokens=4)[0].tolist()
+    assert read_of(capture, "decoder")[0].tolist() == [3, *alone]
+    assert capture.inputs[0].axes["decoder"].generated == (False, True, True, True, True)
+    assert {(layer.kind, layer.shape) for layer in capture.layers} == {("decoder", (5, 5)), ("cross", (5, 30)), ("encoder", (30, 30))}
+    assert not capture.missing
+    with torch.no_grad():
+        model.set_attn_implementation("eager")
+        output = model(input_features=sound, decoder_input_ids=torch.tensor([[3, *alone]]), output_attentions=True)
+    np.testing.assert_allclose(capture.weights("decoder", 0), output.decoder_attentions[0][0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(capture.weights("cross", 0), output.cross_attentions[0][0].numpy(), atol=1e-5)
+
+
 def test_one_new_token_is_one_more_row_than_the_prompt():
     capture = attnlog.capture_generation(endless("gpt2"), {"input_ids": PROMPT}, max_new_tokens=1)
     assert capture.weights("self", 1).shape == (4, 8, 8)

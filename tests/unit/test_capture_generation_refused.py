@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 import attnlog
 from attnlog.errors import ArgumentError, InputError, ModelError
 from tests.conftest import build
-from tests.unit.test_capture_generation import PROMPT, endless
+from tests.unit.test_capture_generation import PROMPT, endless, whisper
 
 
 @pytest.mark.parametrize(
@@ -23,11 +25,12 @@ from tests.unit.test_capture_generation import PROMPT, endless
         {"prefill_chunk_size": 4},
         {"assistant_early_exit": 1},
         {"guidance_scale": 1.5},
+        {"past_key_values": ()},
     ],
 )
 def test_options_under_which_steps_do_not_fit_together_are_refused_by_name(option):
     ((name, value),) = option.items()
-    with pytest.raises(ArgumentError, match=f"{name}={value!r}"):
+    with pytest.raises(ArgumentError, match=re.escape(f"{name}={value!r}")):
         attnlog.capture_generation(build("llama"), {"input_ids": PROMPT}, max_new_tokens=2, **option)
 
 
@@ -94,3 +97,51 @@ def test_a_text_that_grows_past_the_models_positions_is_refused_before_any_step(
 def test_a_target_beside_a_source_text_is_refused(plain_tokenizer):
     with pytest.raises(InputError, match="give its source alone"):
         attnlog.capture_generation(endless("t5"), [("the cat", "the dog")], tokenizer=plain_tokenizer, max_new_tokens=2)
+
+
+def test_a_sound_that_is_heard_in_several_runs_is_refused(monkeypatch):
+    model, sound = whisper(), torch.randn(1, 8, 60, generator=torch.Generator().manual_seed(0))
+    write = model.generate
+
+    def by_segments(**options):
+        write(**options)
+        return write(**options)
+
+    monkeypatch.setattr(model, "generate", by_segments)
+    with pytest.raises(ModelError, match="several runs"):
+        attnlog.capture_generation(model, {"input_features": sound}, max_new_tokens=4)
+
+
+def test_a_model_that_asks_no_stopping_criteria_is_refused(monkeypatch):
+    model = endless("llama")
+    monkeypatch.setattr(model, "generate", lambda **_: PROMPT)
+    with pytest.raises(ModelError, match="does not say which tokens it writes"):
+        attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2)
+
+
+def test_a_model_that_cannot_be_told_what_to_write_is_refused(monkeypatch):
+    model = endless("llama")
+    write, shift = model.generate, iter(range(1, 9))
+
+    def other(**options):
+        step = next(shift)
+        return write(**{**options, "logits_processor": [lambda ids, scores: scores.roll(step, -1)]})
+
+    monkeypatch.setattr(model, "generate", other)
+    with pytest.raises(ModelError, match="does not write the same text again"):
+        attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2)
+
+
+def test_rows_that_are_not_the_texts_tokens_are_said_to_be_missing(monkeypatch):
+    model = endless("llama")
+    write = model.generate
+
+    def longer(**options):
+        # As a model that reads a picture before the prompt, of which its ids say nothing.
+        ids = options.pop("input_ids")
+        options.pop("attention_mask", None)
+        return write(inputs_embeds=model.get_input_embeddings()(ids), **options)
+
+    monkeypatch.setattr(model, "generate", longer)
+    with pytest.raises(ModelError, match="9 rows together and the text has 2 tokens"):
+        attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2)

@@ -127,17 +127,18 @@ def capture_on(
     extras = Extras(model, Asked(wanted.records, asked, tokenizer, saliency or Saliency(), labels_of(inputs, asked)))
     with preserved(runner):
         recorder, extras = ranks.stage(lambda: _all_recorded(runner, model, wanted, given, extras))
-    if recorder.doubted:
-        # Several inputs in what the model computes as one: each by itself, then.
-        given = batches(model, prepared, size=1, pad=pad, device=device)
-        with preserved(runner):
-            recorder = ranks.stage(lambda: _recorded(runner, Recorder(model, wanted), given))
     if not wanted.records & set(ATTENTION):
         return extras.into(Capture(asked, (), model=describe(model), config=config_of(model)))
     if recorder.folded:
         # Windows or frames in the batch: once more from the same random state, to follow their tokens back to the whole.
         with preserved(runner):
             recorder = ranks.stage(lambda: _recorded(runner, Recorder(model, wanted, follow=True), given))
+    if recorder.doubted:
+        # Several inputs in what the model computes as one: each by itself, then.
+        given = batches(model, prepared, size=1, pad=pad, device=device)
+        follow = recorder.folded
+        with preserved(runner):
+            recorder = ranks.stage(lambda: _recorded(runner, Recorder(model, wanted, follow=follow), given))
     if recorder.incomplete:
         with preserved(runner):
             ranks.stage(lambda: fill_in(runner, recorder, given))

@@ -12,9 +12,9 @@ from torch.overrides import TorchFunctionMode
 from attnlog.capture import interface, multihead
 from attnlog.capture.call import Call, Sources
 from attnlog.capture.layout import batch_of, laid_out, like
-from attnlog.capture.lineage import Lineage, Scores, Weights, is_parameter, product_of, scaled
+from attnlog.capture.lineage import Lineage, Scores, Weights, is_parameter, product_of, scaled, turned
 from attnlog.capture.origins import WATCHED, Origins
-from attnlog.capture.running import running
+from attnlog.capture.running import heads_of, running
 from attnlog.errors import AttnlogError
 
 _PRODUCTS = frozenset({"matmul", "bmm", "baddbmm", "einsum", "mm", "__matmul__"})
@@ -26,6 +26,7 @@ _CHANGES = (
     "dropout clamp clamp_ clip nan_to_num nan_to_num_ maximum minimum detach max min"
 )
 _TURNS = "view reshape unflatten flatten transpose permute unsqueeze squeeze expand __getitem__ cat narrow split chunk pad swapaxes movedim"
+_VIEWS = frozenset({"view", "reshape", "unflatten"})
 _VALUES, _LAYOUT = frozenset([*_CHANGES.split(), *_TIMES]), frozenset(_TURNS.split())
 
 Function = Callable[..., Any]
@@ -45,6 +46,7 @@ class FunctionTap(TorchFunctionMode):
         origins: Origins | None,
         failed: Callable[[Exception], None],
         doubted: Callable[[], None],
+        told: Callable[[torch.nn.Module, str], None],
     ) -> None:
         """Prepare.
 
@@ -53,6 +55,7 @@ class FunctionTap(TorchFunctionMode):
             paths: where each module is in the model, by its id.
             rows: says how many rows the batch at hand has.
             origins: follows tokens too, for models that fold windows into the batch.
+            told: gets what is attention and cannot be recorded, with the reason.
             doubted: is called where nobody can tell which weights are of which input.
             failed: gets what goes wrong in following; what `seen` raises for a user's mistake goes on.
         """
@@ -63,6 +66,7 @@ class FunctionTap(TorchFunctionMode):
         self._origins = origins
         self._failed = failed
         self._doubted = doubted
+        self._told = told
         self._lineage = Lineage()
         self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
             **dict.fromkeys(_VALUES | _LAYOUT, self._through),
@@ -94,10 +98,13 @@ class FunctionTap(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         tap = self._taps.get(name)
         try:
-            if self._origins is not None and name in WATCHED:
-                self._origins.follow(name, func, args, kwargs or {}, result)
-            if tap is not None and not interface.inside():
-                tap(name, func, args, kwargs or {}, result)
+            if tap is not None or (self._origins is not None and name in WATCHED):
+                # What is computed here is no part of the model's graph: a checkpointed region counts what is saved in it.
+                with torch.no_grad():
+                    if self._origins is not None and name in WATCHED:
+                        self._origins.follow(name, func, args, kwargs or {}, result)
+                    if tap is not None and not interface.inside():
+                        tap(name, func, args, kwargs or {}, result)
         except AttnlogError:
             raise  # a layer or head that is not there: the user's to mend
         except Exception as error:
@@ -116,16 +123,22 @@ class FunctionTap(TorchFunctionMode):
             if isinstance(out, torch.Tensor) and (name in _LAYOUT or out.shape == tensors[place].shape):
                 if name in _TIMES and isinstance(node, Scores) and len(args) > 1:
                     node = scaled(node, args[1 - place], out, inverse=_TIMES[name])
-                if name == "dropout" and isinstance(node, Weights) and out is not args[0]:
-                    node = replace(node, before=args[0])
+                if isinstance(node, Weights):
+                    node = _after(node, name, args, out)
+                elif turned(name, args, kwargs, out.ndim):
+                    node = replace(node, query=node.key, key=node.query, sources=_turned(node.sources))
+                if name in _VIEWS and out.ndim == 4:
+                    # The model itself says which dimension is the batch and which the heads.
+                    node = replace(node, lead=tuple(out.shape[:2]))
                 self._lineage.put(out, node)
 
     def _softmax(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
         node = self._lineage.of(args[0]) if args else self._lineage.of(kwargs.get("input"))
-        self._lineage.put(result, Weights(node if isinstance(node, Scores) else None))
+        scores = node if isinstance(node, Scores) else None
+        self._lineage.put(result, Weights(scores, lead=None if scores is None else scores.lead))
 
     def _product(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
-        args = (*args, *(kwargs[key] for key in ("batch1", "batch2", "other", "mat2") if key in kwargs))
+        args = (*args, *(kwargs[key] for key in ("input", "batch1", "batch2", "other", "mat2") if key in kwargs))
         if len(args) < 2 or not isinstance(result, torch.Tensor):
             return
         product = product_of(name, args)
@@ -133,6 +146,7 @@ class FunctionTap(TorchFunctionMode):
             return
         operands = list(args[1:]) if name == "einsum" else list(args[-2:]) if name == "baddbmm" else list(args[:2])
         operands = list(operands[0]) if len(operands) == 1 else operands
+        operands = operands[::-1] if product.swapped else operands
         left, right = self._lineage.of(operands[0]), self._lineage.of(operands[1])
         if isinstance(left, Weights):
             self._met(left, product.left, product.right.transpose(-1, -2), product.result(result))
@@ -141,16 +155,19 @@ class FunctionTap(TorchFunctionMode):
             self._met(right, product.right, product.left.transpose(-1, -2), product.result(result).transpose(-1, -2))
         elif not is_parameter(operands[0]) and not is_parameter(operands[1]):
             scale = float(kwargs.get("alpha", 1.0)) if name == "baddbmm" else 1.0
-            self._lineage.put(result, Scores(product.left, product.right, scale=scale, sources=self._sources(name, args, operands)))
+            self._lineage.put(
+                result, Scores(product.left, product.right, scale=scale, sources=self._sources(name, args, operands, product.swapped))
+            )
 
-    def _sources(self, name: str, args: Any, operands: list[Any]) -> tuple[torch.Tensor, torch.Tensor, int] | None:
+    def _sources(self, name: str, args: Any, operands: list[Any], swapped: bool) -> tuple[torch.Tensor, torch.Tensor, int] | None:
         """Lay the tokens of a product's two sides out as the sides are."""
         if self._origins is None:
             return None
         left, right = self._origins.of(operands[0]), self._origins.of(operands[1])
         if left is None or right is None or left[1] != right[1]:
             return None
-        numbers = [*args[:1], left[0], right[0]] if name == "einsum" else [left[0], right[0]]
+        pair = [right[0], left[0]] if swapped else [left[0], right[0]]
+        numbers = [*args[:1], *pair] if name == "einsum" else pair
         product = product_of("einsum" if name == "einsum" else "matmul", numbers)
         return None if product is None else (product.left[..., :1], product.right[..., :1], left[1])
 
@@ -161,10 +178,14 @@ class FunctionTap(TorchFunctionMode):
             return
         dropped = node.before is not None and node.before.numel() == weights.numel()
         weights = node.before.reshape(weights.shape) if dropped and node.before is not None else weights
+        if node.scores is None and heads_of(module) is None:
+            return  # a gate over experts, say: nothing tells that these are heads looking at tokens
         if not weights.is_floating_point() or bool((weights < 0).any() | (weights.sum(-1) > 1.01).any()):
-            return  # a softmax became something else on its way
+            if node.scores is not None:
+                self._told(module, "its softmax was changed before it met the values")
+            return
         rows = self._rows()
-        lead = batch_of(tuple(weights.shape[:-2]), rows, module)
+        lead = batch_of(tuple(weights.shape[:-2]), rows, module, said=node.lead)
         if lead is None:
             self._doubted()
             return
@@ -208,7 +229,10 @@ class FunctionTap(TorchFunctionMode):
             return
         assert isinstance(query, torch.Tensor)
         lead = batch_of(tuple(query.shape[:-2]), self._rows(), module)
-        parts = [laid_out(t, lead) for t in (query, key, value, result)] if lead is not None else [None]
+        if lead is None:
+            self._doubted()
+            return
+        parts = [laid_out(t, lead) for t in (query, key, value, result)]
         if any(part is None for part in parts):
             return
         q, k, v, out = parts
@@ -241,6 +265,17 @@ class FunctionTap(TorchFunctionMode):
                 call = multihead.call_of(module, func, args, kwargs, result[0])
             if call is not None:
                 self._seen(call)
+
+
+def _after(node: Weights, name: str, args: Any, out: torch.Tensor) -> Weights:
+    """Follow weights through a function: what they were before a dropout, unless something weighs them afterwards."""
+    if name == "dropout" and out is not args[0]:
+        return replace(node, before=args[0])
+    return replace(node, before=None) if node.before is not None and name in _TIMES else node
+
+
+def _turned(sources: tuple[torch.Tensor, torch.Tensor, int] | None) -> tuple[torch.Tensor, torch.Tensor, int] | None:
+    return None if sources is None else (sources[1], sources[0], sources[2])
 
 
 def _placed(queries: torch.Tensor, keys: torch.Tensor, count: int, lead: Any) -> Sources | None:

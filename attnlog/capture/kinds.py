@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-_CROSS = re.compile(r"cross|encdec|enc_dec|encoder_att|encoder_decoder_att|crossattention|vision_att|image_att", re.IGNORECASE)
+_CROSS = re.compile(r"cross|encdec|enc_dec|encoder_att|encoder_decoder_att|multihead_attn|src_attn|memory_att", re.IGNORECASE)
 _SHARED = re.compile(r"albert_layer_groups")
 #: Parts of a model whose tokens are not its text: what their names say, and the axis that is named after it. The innermost counts.
 _TOWERS = (

@@ -19,21 +19,32 @@ class Lead:
     heads: int
 
 
-def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module) -> Lead | None:
-    """Find batch and heads in leading dimensions, or None where they do not fit `rows` inputs."""
+def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module, *, said: tuple[int, ...] | None = None) -> Lead | None:
+    """Find batch and heads in leading dimensions, or None where they do not fit `rows` inputs, or could be read in two ways.
+
+    Args:
+        shape: the leading dimensions.
+        rows: inputs in the batch.
+        module: that computes the attention; it may say how many heads it has.
+        said: batch and heads as the model itself viewed them, where it did.
+    """
     heads = heads_of(module)
     if not shape:
         return Lead((), (), 1, 1) if rows == 1 else None
     if len(shape) == 1:
         (both,) = shape
         if heads and both % (heads * rows) == 0:
-            return Lead(shape, (0,), both // heads, heads)
+            # One dimension of both may have the inputs outside, as is usual, or the heads.
+            sure = rows == 1 or heads == 1 or (said is not None and said[0] * said[1] == both and said[1] == heads)
+            return Lead(shape, (0,), both // heads, heads) if sure else None
         return Lead(shape, (0,), both, 1) if both % rows == 0 else None
     places = [place for place, size in enumerate(shape) if size == heads]
     # Batch comes first nearly everywhere; where it cannot, the heads do.
     place = 1 if 1 in places or not places else places[-1]
     if place == 1 and shape[0] % rows and shape[1] % rows == 0:
         place = 0
+    if len(shape) == 2 and rows > 1 and shape[0] == shape[1] == heads and said is None:
+        return None  # as many inputs as heads: either may come first
     rest = [other for other in range(len(shape)) if other != place]
     if rows > 1 and len(rest) > 1:
         # Windows, streams or frames beside the inputs: which is which shows only where one dimension alone has that many.

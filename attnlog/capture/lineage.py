@@ -19,6 +19,7 @@ class Scores:
     scale: float = 1.0
     factors: tuple[torch.Tensor, ...] = ()  # of whole query rows, as a learned scale per head
     sources: tuple[torch.Tensor, torch.Tensor, int] | None = None  # tokens of query and key, laid out as they are
+    lead: tuple[int, ...] | None = None  # batch and heads, where the model viewed them so
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Weights:
 
     scores: Scores | None
     before: torch.Tensor | None = None  # the weights before a dropout that was on
+    lead: tuple[int, ...] | None = None  # batch and heads, where the model viewed them so
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Product:
 
     left: torch.Tensor  # [*lead, m, width]
     right: torch.Tensor  # [*lead, n, width]
-    swapped: bool = False  # the caller's first argument is `right`
+    swapped: bool = False  # the first operand is `right`
 
     def result(self, out: torch.Tensor) -> torch.Tensor:
         """Lay the product's result out as ``[*lead, m, n]``."""
@@ -112,6 +114,10 @@ def _contraction(args: Sequence[Any]) -> Contraction | None:
     summed = [c for c in a if c in b and c not in out]
     if not summed or not mine or not yours or set(a) - set(shared + mine + summed) or set(b) - set(shared + yours + summed):
         return None
+    swapped = out.index(yours[0]) < out.index(mine[0])
+    if swapped:  # rows of the result are the second operand's
+        a, b, mine, yours = b, a, yours, mine
+        operands = operands[::-1]
     left = operands[0].permute([a.index(c) for c in shared + mine + summed])
     right = operands[1].permute([b.index(c) for c in shared + yours + summed])
     lead = tuple(left.shape[: len(shared)])
@@ -122,6 +128,7 @@ def _contraction(args: Sequence[Any]) -> Contraction | None:
         right.reshape(*lead, columns, -1),
         order=tuple(out.index(c) for c in shared + mine + yours),
         shape=(*lead, rows, columns),
+        swapped=swapped,
     )
 
 
@@ -138,13 +145,25 @@ def is_parameter(tensor: torch.Tensor) -> bool:
     return isinstance(base, torch.nn.Parameter) or isinstance(tensor, torch.nn.Parameter)
 
 
+def turned(name: str, args: Sequence[Any], kwargs: Any, ndim: int) -> bool:
+    """Say whether a function turns scores, so that what were their rows are their columns."""
+    if name in ("transpose", "swapaxes"):
+        dims = [d for d in (*args[1:3], *kwargs.values()) if isinstance(d, int)]
+        return {d % ndim for d in dims} == {ndim - 2, ndim - 1} and ndim > 1
+    if name in ("permute", "movedim"):
+        order = list(args[1]) if len(args) > 1 and isinstance(args[1], (list, tuple)) else [d for d in args[1:] if isinstance(d, int)]
+        order = [d % ndim for d in order]
+        return name == "permute" and len(order) == ndim and order.index(ndim - 2) > order.index(ndim - 1)
+    return False
+
+
 def scaled(node: Scores, other: Any, out: torch.Tensor, *, inverse: bool) -> Scores:
     """Follow scores through a multiplication: by a number, or by a factor of each query row."""
     if isinstance(other, torch.Tensor):
         if other.numel() == 1:
             other = float(other)
         elif other.ndim and other.shape[-1] == 1:
-            factor = other.reciprocal() if inverse else other
+            factor = other.detach().reciprocal() if inverse else other.detach()
             return replace(node, factors=(*node.factors, factor.expand(*out.shape[:-1], 1)))
         else:
             return node

@@ -25,6 +25,9 @@ class Sight:
         return self.additive is not None and bool((self.additive == -torch.inf).all(-1).any())
 
 
+KEPT = 3  # masks: layers that slide a window and layers that do not take turns, and cross attention has its own
+
+
 class Sights:
     """Reads masks, each once: layers share them."""
 
@@ -37,10 +40,16 @@ class Sights:
         if call.mask is None and call.weights is not None and (call.tap != "interface" or call.folded):
             return _seen_in(call.weights[row][:, queries][:, :, keys])
         rule = (call.causal, call.window) if call.mask is None or call.mask.ndim == 2 else None
-        key = (id(call.mask), rule, row, len(queries), len(keys))
+        mask = call.mask
+        # By where it lies, not by its id: models make a view of the one mask for every layer.
+        place = None if mask is None else (mask.data_ptr(), mask.shape, mask.stride(), 0 if mask.is_inference() else mask._version)
+        key = (place, rule, row, len(queries), len(keys))
         if key not in self._read:
-            # The mask is kept so that its id stays its own.
-            self._read[key] = (call.mask, _read(call, row, queries, keys))
+            others = {known[0] for known in self._read}
+            if place not in others and len(others) >= KEPT:
+                self._read = {known: read for known, read in self._read.items() if known[0] != next(iter(self._read))[0]}
+            # The mask is kept so that nothing else comes to lie there.
+            self._read[key] = (mask, _read(call, row, queries, keys))
         return self._read[key][1]
 
 

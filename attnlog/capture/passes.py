@@ -27,7 +27,9 @@ def taps(
     see = seen or recorder.see
     with (
         interface_tap(see),
-        FunctionTap(see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins, failed or recorder.failed, recorder.doubt),
+        FunctionTap(
+            see, recorder.numbers.paths, lambda: recorder.rows, recorder.origins, failed or recorder.failed, recorder.doubt, recorder.tell
+        ),
     ):
         yield
 

@@ -17,13 +17,30 @@ _INSTALLED = "_output_capturing_hooks_installed"  # by which transformers knows 
 _one_at_a_time = threading.RLock()  # two captures of one model would each restore what the other set
 
 
+_own = threading.local()  # a forward pass of attnlog's is running on this thread
+
+
+def own_pass() -> bool:
+    """Say whether the forward pass that runs on this thread is one of a capture, not the user's."""
+    return bool(getattr(_own, "depth", 0))
+
+
+@contextmanager
+def _owned() -> Iterator[None]:
+    _own.depth = getattr(_own, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _own.depth -= 1
+
+
 @contextmanager
 def preserved(model: torch.nn.Module) -> Iterator[None]:
     """Run the body in eval mode without gradients, then restore every module's mode and buffers and every random state.
 
     Restores also when the body raises. Gradients are not touched: nothing in the body is recorded for backward.
     """
-    with _one_at_a_time, ExitStack() as stack:
+    with _one_at_a_time, _owned(), ExitStack() as stack:
         stack.callback(_random_states(model))
         stack.callback(_modules(model))
         for module in model.modules():

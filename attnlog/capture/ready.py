@@ -32,9 +32,17 @@ def ready_rows(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepar
     check_values(model, given)
     if "input_ids" in given and not any(_BESIDE.search(name) for name in given):
         ids = tensor_of("input_ids", given["input_ids"])
-        if ids.ndim <= 2:
+        if ids.ndim <= 2 and all(_per_token(name, value) for name, value in given.items()):
             return _text_rows(model, given, tokenizer, is_encoder_decoder(model))
     return rows_as_given(model, given, tokenizer)
+
+
+_TOKENWISE = re.compile(r"(^|_)(ids?|mask|labels?|bbox|tags?|seq|positions?)(_|$)", re.IGNORECASE)
+
+
+def _per_token(name: str, value: Any) -> bool:
+    """Say whether an input runs along the tokens, so that it is cropped as they are; of numbers of any other name nobody can tell."""
+    return value is None or bool(_TOKENWISE.search(name)) or len(tuple(getattr(value, "shape", ()))) < 2
 
 
 def rows_as_given(model: Any, given: dict[str, Any], tokenizer: Any) -> list[Prepared]:

@@ -30,7 +30,13 @@ class Recorder:
     """Collects the layers of one capture, batch after batch."""
 
     def __init__(self, model: torch.nn.Module, wanted: Wanted, *, follow: bool = False) -> None:
-        """Prepare for a model; `follow` tokens through windows and frames, so that their attention can be put together."""
+        """Prepare for a model.
+
+        Args:
+            model: whose attention is recorded.
+            wanted: what of it.
+            follow: tokens through windows and frames, so that their attention can be put together.
+        """
         self.calls = 0
         self.doubted = False  # of some attention nobody can tell which input it is of, unless each runs alone
         self.folded = False  # some attention was computed in parts of an input
@@ -95,6 +101,12 @@ class Recorder:
             side = self.numbers.side(self.numbers.path(call.module))
             self._miss(side, self.numbers.layer(call.module, side), "attention", place)
             return
+        if place.folds > 1 and self.rows > 1:
+            # Whose part is whose is not said anywhere: each input runs alone, or nothing is recorded of it.
+            self.doubted |= self.origins is not None
+            reason = f"it is computed in {place.folds} parts of each input, and whose is whose in a batch nobody can tell"
+            self._miss(place.kind.partition("-")[0], place.layer, "attention", reason)
+            return
         if place.folds > 1 and call.query is None and call.tap == "function":
             parts = f"{place.folds} parts of {call.shape[2]} × {call.shape[3]} positions"
             self._miss(
@@ -143,10 +155,16 @@ class Recorder:
 
     def doubt(self) -> None:
         """Note that weights came by which may be of any input of the batch."""
+        reason = "its weights have dimensions that are neither inputs nor heads nor tokens"
         if self.rows > 1:
             self.doubted = True
-        else:
-            self._miss(self.numbers.main, None, "attention", "its weights have dimensions that are neither inputs nor heads nor tokens")
+            reason = "nobody can tell which input of the batch its weights are of; attnlog.capture runs each alone"
+        self._miss(self.numbers.main, None, "attention", reason)
+
+    def tell(self, module: torch.nn.Module, reason: str) -> None:
+        """Note attention that cannot be recorded."""
+        side = self.numbers.side(self.numbers.path(module))
+        self._miss(side, self.numbers.layer(module, side), "attention", reason)
 
     def failed(self, error: Exception) -> None:
         """Note that tensors could not be followed: what was seen stands, and the model's forward pass goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +17,7 @@ from attnlog.capture.call import Call
 from attnlog.capture.inputs import Batch, as_given
 from attnlog.capture.kinds import unwrapped
 from attnlog.capture.passes import taps
+from attnlog.capture.preserve import own_pass
 from attnlog.capture.ready import rows_as_given
 from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, wanted_of
@@ -23,6 +25,8 @@ from attnlog.errors import ArgumentError, ModelError
 from attnlog.record import Capture
 
 _REMEDY = "attnlog.capture(model, inputs) records the same with a forward pass of its own."
+
+_open = threading.local()  # the watch of each thread
 
 
 class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) as watched
@@ -91,12 +95,21 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         self._recorder: Recorder | None = None
         self._batch: Batch | None = None
         self._new: Capture | None = None
+        self._whole = False
         self._hooks: list[Any] = []
 
     def __enter__(self) -> Self:
-        """Begin to watch."""
+        """Begin to watch.
+
+        Raises:
+            ArgumentError: another watch is open on this thread: the two would take each other's calls.
+        """
+        if getattr(_open, "watch", None) is not None:
+            raise ArgumentError("another attnlog.watch is open on this thread: close it first, or watch the module that holds both models")
+        _open.watch = self
         self._hooks = [
             self._model.register_forward_pre_hook(self._before, with_kwargs=True),
+            self._model.register_forward_hook(self._ran),
             self._model.register_forward_hook(self._after, always_call=True),
         ]
         return self
@@ -106,6 +119,8 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+        if getattr(_open, "watch", None) is self:
+            _open.watch = None
         self._end()
 
     def take(self) -> Capture | None:
@@ -114,11 +129,14 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         return found
 
     def _before(self, module: Any, args: Any, kwargs: Any) -> None:
+        if own_pass():
+            return  # a capture's own forward pass is not the user's
         count, self._passes = self._passes, self._passes + 1
         if count % self._every or self._pass is not None:
             return
         with self._boundary.guard("watch a forward pass", _REMEDY):
             given = {**dict(zip(self._names, args, strict=False)), **kwargs}
+            self._whole = False
             self._batch = self._rows(given)
             self._recorder = Recorder(self._model, self._wanted)
             self._recorder.begin(self._batch)
@@ -144,11 +162,16 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         with self._boundary.guard("follow a forward pass", _REMEDY):
             raise error
 
+    def _ran(self, module: Any, args: Any, output: Any) -> None:
+        self._whole = not own_pass()
+
     def _after(self, module: Any, args: Any, output: Any) -> None:
         recorder, batch = self._recorder, self._batch
-        if self._pass is None:
+        if self._pass is None or own_pass():
             return
         self._end()
+        if not self._whole:
+            return  # the forward pass failed half-way
         with self._boundary.guard("keep a forward pass", _REMEDY):
             assert recorder is not None
             assert batch is not None

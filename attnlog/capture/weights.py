@@ -123,7 +123,7 @@ def compute(
         if keeper is not None:
             keeper.add(weights, start)
         elif codes is not None:
-            codes.put(weights if given is None else weights.clone(), start)
+            codes.put(weights if given is None else weights.clamp(0, 1), start)
     found = None if v is None else max(float(checks.max()), float(call.keywords.get("difference", 0.0)))
     return Found(
         codes=codes.codes.cpu().numpy() if codes is not None else None,

@@ -55,7 +55,7 @@ def main() -> None:
 
     from attnlog import AttentionCallback
 
-    given = arguments(Path(folder), fsdp=kind == "fsdp", save_strategy="no", per_device_train_batch_size=2, max_grad_norm=0)
+    given = arguments(Path(folder), save_strategy="no", per_device_train_batch_size=2, max_grad_norm=0)
     model = build("llama")
     ours = AttentionCallback(INPUTS, directory=Path(folder) / "runs", tracker="local", on=("begin", "evaluate"))
     callbacks = [ours] if "callback" in more else []

@@ -183,7 +183,7 @@ class AttentionCallback(TrainerCallback):
 
     def _record(self, args: Any, state: Any, more: dict[str, Any], now: Moment) -> None:
         model = more.get("model")
-        sharded = is_sharded(args)
+        sharded = is_sharded(args, model)
         recorder = None if sharded else self._recorder_of(args, state)
         if (recorder is None and not sharded) or model is None:
             return

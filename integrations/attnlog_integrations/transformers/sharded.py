@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from attnlog.record import Capture
 
 
-def is_sharded(args: Any) -> bool:
-    """Say whether a forward pass needs all ranks at once: under FSDP and DeepSpeed ZeRO-3."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+def is_sharded(args: Any, model: Any) -> bool:
+    """Say whether a forward pass needs all ranks at once: under FSDP, tensor parallelism and DeepSpeed ZeRO-3.
+
+    The model itself tells: accelerate's launcher and a user's own `fully_shard` leave no trace in the arguments.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or model is None:
         return False
     plugin = getattr(args, "hf_deepspeed_config", None)
-    return bool(getattr(args, "fsdp", None)) or (plugin is not None and bool(plugin.is_zero3()))
+    if bool(getattr(args, "fsdp", None)) or (plugin is not None and bool(plugin.is_zero3())):
+        return True
+    spread = any(
+        "FSDP" in base.__name__ or base.__name__ == "FullyShardedDataParallel" for m in model.modules() for base in type(m).__mro__
+    )
+    return spread or any(type(parameter.data).__name__ == "DTensor" or hasattr(parameter, "ds_id") for parameter in model.parameters())
 
 
 def captured(options: Options, model: Any, inputs: Any, tokenizer: Any, ranks: Alone | None = None) -> Capture:

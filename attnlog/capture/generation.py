@@ -18,7 +18,7 @@ from attnlog.capture.preserve import preserved
 from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
 from attnlog.capture.weights import Row, by_identity, compute
-from attnlog.errors import ArgumentError, InputError, ModelError, NoAttentionError
+from attnlog.errors import ArgumentError, InputError, LayerError, ModelError, NoAttentionError
 from attnlog.record import Axis, Capture, Input, Missing
 
 #: Options of `generate` under which rows of the batch are no longer one text each, or positions of the cache no longer tokens.
@@ -100,6 +100,7 @@ def capture_generation(
             if seed is not None:
                 _seed(seed, device)
             (batch,) = batches(model, [one], size=1, pad=None, device=device)
+            recorder.numbers.restart()
             steps = _Steps(recorder.numbers, wanted)
             text = _generated(model, batch, steps, recorder, max_new_tokens, generate)
             read = _read(model, one, text, tokenizer)
@@ -112,6 +113,7 @@ def capture_generation(
                 else:
                     missing[strange] = None
             recorder.end()
+            _check_layers(wanted, steps)
     if not recorder.calls and missing:
         raise ModelError(str(next(iter(missing))))
     if not recorder.calls:
@@ -167,6 +169,13 @@ def _check_lengths(model: torch.nn.Module, prepared: Sequence[Prepared], count: 
                 f"input {number} has {given} tokens before the {count} new ones, the model takes at most {most}: "
                 f"shorten it or ask for max_new_tokens={max(most - given, 1)}"
             )
+
+
+def _check_layers(wanted: Wanted, steps: _Steps) -> None:
+    """Refuse a layer that no module is: of the others nothing was kept, so the recorder knows of none."""
+    for layer in sorted(wanted.layers or ()):
+        if steps.layers and layer not in steps.layers:
+            raise LayerError(f"layer {layer}: this model has attention in layers {', '.join(map(str, sorted(steps.layers)))}")
 
 
 def _seed(seed: int, device: torch.device) -> None:
@@ -329,7 +338,9 @@ class _Steps:
     numbers: LayerNumbers
     wanted: Wanted
     step: int = 0
+    layers: set[int] = field(default_factory=set)  # that attend, wanted or not
     _parts: dict[tuple[int, int], list[_Part]] = field(default_factory=dict)
+    _numbered: dict[int, int] = field(default_factory=dict)
     _seen: dict[tuple[int, int], int] = field(default_factory=dict)
     _computing: bool = False
 
@@ -341,13 +352,48 @@ class _Steps:
         """Keep the rows of one step."""
         if self._computing or call.shape[0] != 1 or (call.mask is not None and not isinstance(call.mask, torch.Tensor)):
             return
+        layer = self._layer(call.module)
+        self.layers.add(layer)
+        if self.wanted.layers is not None and layer not in self.wanted.layers:
+            return
         turn = self._seen.get((id(call.module), self.step), 0)
         self._seen[id(call.module), self.step] = turn + 1
         self._computing = True
         try:
-            self._parts.setdefault((id(call.module), turn), []).append(_Part(_detached(call), _weights(call)))
+            parts = self._parts.setdefault((id(call.module), turn), [])
+            parts.append(_Part(self._kept(call, later=bool(parts)), _weights(call)))
         finally:
             self._computing = False
+
+    def _layer(self, module: torch.nn.Module) -> int:
+        # Once a module: those without a number of their own are counted as they are asked for.
+        if id(module) not in self._numbered:
+            self._numbered[id(module)] = self.numbers.layer(module, self.numbers.side(self.numbers.path(module)))
+        return self._numbered[id(module)]
+
+    def _kept(self, call: Call, *, later: bool) -> Call:
+        """Copy what a cache may overwrite at the next step, and of it only what is needed: each step has all earlier ones' keys again."""
+        vectors = bool({"vectors", "values"} & self.wanted.records)
+
+        def newest(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            if tensor is None or not later:
+                return _copied(tensor)
+            # Another sequence's are those of the first step.
+            return None if crosses(self.numbers.path(call.module)) else _copied(_newest(tensor, call.shape[2]))
+
+        # The model's own weights take the place of queries and keys, where they are not recorded; values are what checks them.
+        return replace(
+            call,
+            query=_copied(call.query) if vectors else None,
+            # Without values to check, it is the keys that say how many heads share one.
+            key=newest(call.key) if vectors or call.output is None or call.value is None else None,
+            value=newest(call.value),
+            output=_copied(call.output),
+            weights=None,
+            mask=None,
+            keywords={} if later else call.keywords,
+            function=None,
+        )
 
     def calls(self) -> list[Call]:
         """Put the steps of each module together."""
@@ -382,10 +428,9 @@ class _Steps:
         return len({part.weights.shape[2] for part in parts}) > 1 or queries == keys > 1
 
 
-def _detached(call: Call) -> Call:
-    """Keep what a cache may overwrite at the next step."""
-    kept: dict[str, Any] = {name: None if (t := getattr(call, name)) is None else t.clone() for name in ("query", "key", "value", "output")}
-    return replace(call, **kept, weights=None, mask=None) if call.query is not None else call
+def _copied(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    # A copy of a view holds on to nothing but itself.
+    return None if tensor is None else tensor.clone()
 
 
 def _weights(call: Call) -> torch.Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import attnlog
+from attnlog.errors import LayerError
 from tests.conftest import build
 
 DECODERS = ("gpt2", "llama", "mistral", "gemma2", "bloom")  # plain, key groups, a window of 5 tokens, soft-cap, ALiBi
@@ -269,6 +270,57 @@ def test_chosen_layers_and_heads_are_recorded_alone():
     some = attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=3, layers=[1], heads=[0, 3])
     assert {layer.layer for layer in some.layers} == {1}
     np.testing.assert_array_equal(some.weights("self", 1), every.weights("self", 1)[[0, 3]])
+
+
+def collected(monkeypatch, model, **options):
+    """Bytes of what the steps of one text hold at the end, by the tensors' roles."""
+    from attnlog.capture import generation
+
+    held = {}
+    together = generation._Steps.calls
+
+    def calls(steps):
+        for parts in steps._parts.values():
+            for part in parts:
+                for name in ("query", "key", "value", "output"):
+                    tensor = getattr(part.call, name)
+                    size = 0 if tensor is None else tensor.untyped_storage().nbytes()
+                    held[name] = held.get(name, 0) + size
+        return together(steps)
+
+    monkeypatch.setattr(generation._Steps, "calls", calls)
+    capture = attnlog.capture_generation(model, {"input_ids": PROMPT}, **options)
+    monkeypatch.undo()
+    return held, capture
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_what_the_steps_hold_grows_as_the_text_does_not_as_its_square(name, monkeypatch):
+    model = endless(name)
+    sizes = [collected(monkeypatch, model, max_new_tokens=count)[0] for count in (8, 16, 24)]
+    for role in ("query", "key", "value", "output"):
+        assert sizes[2][role] - sizes[1][role] == sizes[1][role] - sizes[0][role] > 0
+
+
+def test_of_layers_and_vectors_that_are_not_wanted_nothing_is_held(monkeypatch):
+    model = endless("llama")
+    every, whole = collected(monkeypatch, model, max_new_tokens=4)
+    some, _ = collected(monkeypatch, model, max_new_tokens=4, layers=[1])
+    assert {role: 2 * size for role, size in some.items()} == every
+    bare, capture = collected(monkeypatch, model, max_new_tokens=4, record="attention")
+    assert bare["query"] == bare["key"] == 0
+    assert not capture.missing
+    for layer, other in zip(capture.layers, whole.layers, strict=True):
+        assert layer.check == other.check
+        assert layer.groups == other.groups
+        np.testing.assert_array_equal(layer.weights, other.weights)
+
+
+def test_a_layer_that_no_module_is_is_refused_with_those_there_are():
+    model = endless("llama")
+    model.model.layers = model.model.layers[:1]  # the configuration says two
+    with pytest.raises(LayerError, match="layer 1: this model has attention in layers 0$"):
+        attnlog.capture_generation(model, {"input_ids": PROMPT}, max_new_tokens=2, layers=[1])
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])

@@ -128,7 +128,7 @@ def capture_on(
     with preserved(runner):
         recorder, extras = ranks.stage(lambda: _all_recorded(runner, model, wanted, given, extras))
     if not wanted.records & set(ATTENTION):
-        return extras.into(Capture(asked, (), model=describe(model), config=config_of(model)))
+        return extras.into(Capture(recorder.inputs(asked), (), model=describe(model), config=config_of(model)))
     if recorder.folded:
         # Windows or frames in the batch: once more from the same random state, to follow their tokens back to the whole.
         with preserved(runner):
@@ -160,7 +160,8 @@ def _all_recorded(
     runner: torch.nn.Module, model: torch.nn.Module, wanted: Wanted, given: Sequence[Batch], extras: Extras
 ) -> tuple[Recorder, Extras]:
     """Record attention and what is wanted beside it; a model that does not take what extras ask of it runs without that."""
-    attending = bool(wanted.records & set(ATTENTION))
+    # Patches and frames are known by the attention over them only.
+    attending = bool(wanted.records & set(ATTENTION)) or not all(record.axes for batch in given for record in batch.records)
     try:
         return _recorded(runner, Recorder(model, wanted), given, extras, attending=attending), extras
     except Exception:

@@ -210,3 +210,11 @@ def test_blocks_of_neighbours_are_put_together_to_the_whole_text():
         whole.append(layer[:, :, 4:23, 4:23])
     assert not capture.missing
     assert_weights(capture, "encoder", whole)
+
+
+def test_a_picture_has_its_patches_also_where_attention_is_not_recorded() -> None:
+    config = t.ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37)
+    found = attnlog.capture(t.ViTForImageClassification(config).eval(), {"pixel_values": torch.randn(1, 3, 32, 32)}, record="predictions")
+    assert not found.layers
+    assert len(found.inputs[0].tokens("vision")) == 17
+    assert found.predictions("vision")[0].task == "class"

@@ -19,7 +19,7 @@ from attnlog.capture.preserve import preserved
 from attnlog.capture.ranks import Alone
 from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
-from attnlog.errors import ArgumentError, NoAttentionError
+from attnlog.errors import ArgumentError, AttnlogError, NoAttentionError
 from attnlog.record import Capture
 from attnlog.saliency import Saliency
 
@@ -138,7 +138,7 @@ def capture_on(
         given = batches(model, prepared, size=1, pad=pad, device=device)
         follow = recorder.folded
         with preserved(runner):
-            recorder = ranks.stage(lambda: _recorded(runner, Recorder(model, wanted, follow=follow), given))
+            recorder = ranks.stage(lambda: _alone(runner, Recorder(model, wanted, follow=follow), given)) or recorder
     if recorder.incomplete:
         with preserved(runner):
             ranks.stage(lambda: fill_in(runner, recorder, given))
@@ -169,6 +169,16 @@ def _all_recorded(
             raise
         extras = extras.begin_without()
         return _recorded(runner, Recorder(model, wanted), given, extras, attending=attending), extras
+
+
+def _alone(runner: torch.nn.Module, recorder: Recorder, given: Sequence[Batch]) -> Recorder | None:
+    """Run inputs one by one, or return None where the model cannot: some need a batch, and what was seen of it stands."""
+    try:
+        return _recorded(runner, recorder, given)
+    except AttnlogError:
+        raise
+    except Exception:
+        return None  # the same pass worked for all inputs together: what is missing is said already
 
 
 def _recorded(

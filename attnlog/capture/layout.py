@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from attnlog.capture.running import heads_of
+from attnlog.capture.running import batch_first, heads_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module, *, said
         (both,) = shape
         if heads and both % (heads * rows) == 0:
             # One dimension of both may have the inputs outside, as is usual, or the heads.
-            sure = rows == 1 or heads == 1 or (said is not None and said[0] * said[1] == both and said[1] == heads)
+            sure = rows == 1 or heads == 1 or batch_first(module) or (said is not None and said[0] * said[1] == both and said[1] == heads)
             return Lead(shape, (0,), both // heads, heads) if sure else None
         return Lead(shape, (0,), both, 1) if both % rows == 0 else None
     places = [place for place, size in enumerate(shape) if size == heads]
@@ -43,7 +43,7 @@ def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module, *, said
     place = 1 if 1 in places or not places else places[-1]
     if place == 1 and shape[0] % rows and shape[1] % rows == 0:
         place = 0
-    if len(shape) == 2 and rows > 1 and shape[0] == shape[1] == heads and said is None:
+    if len(shape) == 2 and rows > 1 and shape[0] == shape[1] == heads and said is None and not batch_first(module):
         return None  # as many inputs as heads: either may come first
     rest = [other for other in range(len(shape)) if other != place]
     if rows > 1 and len(rest) > 1:

@@ -18,6 +18,7 @@ from attnlog.capture.origins import Origins
 from attnlog.capture.places import Place, Places
 from attnlog.capture.projection import ValueNorms
 from attnlog.capture.rerun import Returned
+from attnlog.capture.running import batch_first
 from attnlog.capture.spill import Spill
 from attnlog.capture.wanted import Wanted
 from attnlog.capture.weights import Row, by_identity, compute
@@ -101,7 +102,7 @@ class Recorder:
             side = self.numbers.side(self.numbers.path(call.module))
             self._miss(side, self.numbers.layer(call.module, side), "attention", place)
             return
-        if place.folds > 1 and self.rows > 1:
+        if place.folds > 1 and self.rows > 1 and not batch_first(call.module):
             # Whose part is whose is not said anywhere: each input runs alone, or nothing is recorded of it.
             self.doubted |= self.origins is not None
             reason = f"it is computed in {place.folds} parts of each input, and whose is whose in a batch nobody can tell"

@@ -27,6 +27,11 @@ def running(paths: Mapping[int, str]) -> torch.nn.Module | None:
     return innermost
 
 
+def batch_first(module: torch.nn.Module) -> bool:
+    """Say whether inputs are known to come before heads and windows: in transformers' own modules, each of which the sweep checks."""
+    return type(module).__module__.startswith("transformers.")
+
+
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads", "h", "num_head", "attention_heads", "nhead")
 
 

@@ -148,7 +148,6 @@ def main() -> None:
     if paint is not None:
         fill(readme, "painting", paints(paint["paint"]))
     if capture is not None:
-        fill(readme, "capturing", captures(capture["capture"]))
         fill(ROOT / "docs" / "guides" / "capture.md", "capturing", captures(capture["capture"]))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attnlog.boundary import Boundary
 from attnlog.errors import ArgumentError
 from attnlog.say import say
-from attnlog.scalars import finite_numbers
+from attnlog.scalars import finite_numbers, whole_number
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Run:
             raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
         if vector_precision not in VECTOR_PRECISIONS:
             raise ArgumentError(f"vector_precision is {vector_precision!r}; it is one of {', '.join(VECTOR_PRECISIONS)}")
-        if isinstance(dense_tokens, bool) or not isinstance(dense_tokens, int) or dense_tokens < 0:
-            raise ArgumentError(f"dense_tokens is {dense_tokens!r}; it is a whole number from 0")
+        whole_number("dense_tokens", dense_tokens, 0)
         self._stored: dict[str, Any] = {"precision": precision, "vector_precision": vector_precision, "dense_tokens": dense_tokens}
         self._budget = parse_size(budget)
         self._precision = precision

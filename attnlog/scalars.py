@@ -1,10 +1,23 @@
-"""Numbers out of what trainers report."""
+"""Numbers that users and trainers give."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from typing import Any
+
+from attnlog.errors import ArgumentError
+
+
+def whole_number(name: str, given: Any, least: int, more: str = "") -> int:
+    """Return an argument that has to be a whole number.
+
+    Raises:
+        ArgumentError: it is none, or below `least`; `more` says what else there is to give.
+    """
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise ArgumentError(f"{name} is {given!r}; it is a whole number from {least}{more}")
+    return given
 
 
 def finite_numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.about import config_of, describe, none_seen
+from attnlog.capture.about import none_seen
 from attnlog.capture.extras import RECORDS as BESIDE
 from attnlog.capture.extras import Asked, Extras, labels_of
 from attnlog.capture.inputs import Batch, Inputs, batches, device_of, prepare
@@ -40,6 +40,7 @@ def capture(
     batch_size: int = 8,
     metrics: bool = True,
     saliency: Saliency | None = None,
+    ranks: Alone | None = None,
 ) -> Capture:
     """Run the model on inputs and record what its attention did.
 
@@ -66,6 +67,8 @@ def capture(
         batch_size: inputs in one forward pass, at most.
         metrics: False leaves the head metrics out, which take about as long as the weights.
         saliency: by which methods and of what, where ``saliency`` is recorded; default: every method, of what the model predicts.
+        ranks: where the model's weights are spread over processes, what keeps them in step (`attnlog.capture.ranks.Ranks`): each of them
+            makes the same call. Default: this process has the whole model.
 
     Returns:
         A `Capture`; `capture.missing` says in words what could not be recorded.
@@ -76,40 +79,7 @@ def capture(
         NoAttentionError: attention is to be recorded, and the model has none that can be seen.
         TargetError: saliency of a class, token or position that is not there.
     """
-    return capture_on(
-        Alone(),
-        model,
-        inputs,
-        tokenizer=tokenizer,
-        layers=layers,
-        heads=heads,
-        record=record,
-        precision=precision,
-        dense_tokens=dense_tokens,
-        max_tokens=max_tokens,
-        batch_size=batch_size,
-        metrics=metrics,
-        saliency=saliency,
-    )
-
-
-def capture_on(
-    ranks: Alone,
-    model: torch.nn.Module,
-    inputs: Inputs,
-    *,
-    tokenizer: Any = None,
-    layers: Iterable[int] | None = None,
-    heads: Iterable[int] | None = None,
-    record: str | Sequence[str] = ("attention", "vectors"),
-    precision: str = "f32",
-    dense_tokens: int | None = None,
-    max_tokens: int | None = None,
-    batch_size: int = 8,
-    metrics: bool = True,
-    saliency: Saliency | None = None,
-) -> Capture:
-    """Capture as `capture` does, in step with other ranks where the model's weights are spread over them."""
+    ranks = ranks or Alone()
     runner = runner_of(model)
     model = unwrapped(model)
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=RECORDS)
@@ -128,7 +98,7 @@ def capture_on(
     with preserved(runner):
         recorder, extras = ranks.stage(lambda: _all_recorded(runner, model, wanted, given, extras))
     if not wanted.records & set(ATTENTION):
-        return extras.into(Capture(recorder.inputs(asked), (), model=describe(model), config=config_of(model)))
+        return extras.into(recorder.capture(asked, layers=False))
     if recorder.folded:
         # Windows or frames in the batch: once more from the same random state, to follow their tokens back to the whole.
         with preserved(runner):
@@ -145,15 +115,7 @@ def capture_on(
     if not recorder.calls:
         raise NoAttentionError(none_seen(model))
     recorder.check_layers()
-    return extras.into(
-        Capture(
-            inputs=recorder.inputs(asked),
-            layers=recorder.layers(),
-            missing=recorder.missing(),
-            model=describe(model),
-            config=config_of(model),
-        )
-    )
+    return extras.into(recorder.capture(asked))
 
 
 def _all_recorded(
@@ -164,7 +126,7 @@ def _all_recorded(
     attending = bool(wanted.records & set(ATTENTION)) or not all(record.axes for batch in given for record in batch.records)
     try:
         return _recorded(runner, Recorder(model, wanted), given, extras, attending=attending), extras
-    except Exception:
+    except Exception:  # of any kind: what a model makes of an argument that it does not know is its own
         if not extras.keywords:
             raise
         extras = extras.begin_without()
@@ -199,7 +161,7 @@ def _run(runner: torch.nn.Module, arguments: Mapping[str, Any]) -> Any:
     """Run the model. What it raises is its own, with a note of what it was given."""
     try:
         return runner(**arguments)
-    except Exception as error:
+    except Exception as error:  # raised on, whatever it is
         given = (f"{name} {value.dtype} {list(value.shape)}" for name, value in arguments.items() if isinstance(value, torch.Tensor))
         error.add_note(f"attnlog called {type(unwrapped(runner)).__name__} with {', '.join(given)}: does the model run on this by itself?")
         raise

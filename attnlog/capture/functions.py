@@ -80,12 +80,12 @@ class FunctionTap(TorchFunctionMode):
         """Begin to see."""
         self._patch = multihead.tapped(self._seen, self._failed)
         self._patch.__enter__()
-        return super().__enter__()  # type: ignore[no-untyped-call]
+        return super().__enter__()  # type: ignore[no-untyped-call]  # torch leaves its modes without types
 
     def __exit__(self, *exc: Any) -> Any:
         """Stop, and forget what was seen."""
         try:
-            return super().__exit__(*exc)  # type: ignore[no-untyped-call]
+            return super().__exit__(*exc)  # type: ignore[no-untyped-call]  # as above
         finally:
             self._patch.__exit__(*exc)
             self._lineage.clear()

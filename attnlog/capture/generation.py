@@ -8,18 +8,29 @@ from typing import Any
 
 import torch
 
-from attnlog.capture.about import config_of, describe, none_seen
+from attnlog.capture.about import none_seen
 from attnlog.capture.call import Call
-from attnlog.capture.inputs import Batch, Inputs, Prepared, batches, device_of, is_encoder_decoder, prepare, token_names, usable_tokens
+from attnlog.capture.inputs import (
+    Batch,
+    Inputs,
+    Prepared,
+    batches,
+    device_of,
+    is_encoder_decoder,
+    prepare,
+    special_marks,
+    token_names,
+    usable_tokens,
+)
 from attnlog.capture.kinds import LayerNumbers, crosses, unwrapped
-from attnlog.capture.masks import Sights
 from attnlog.capture.passes import taps
 from attnlog.capture.preserve import preserved
 from attnlog.capture.recorder import Recorder
-from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
-from attnlog.capture.weights import Row, by_identity, compute
-from attnlog.errors import ArgumentError, InputError, LayerError, ModelError, NoAttentionError
+from attnlog.capture.wanted import ATTENTION, Wanted, check_known, wanted_of
+from attnlog.capture.weights import every_weight
+from attnlog.errors import ArgumentError, InputError, ModelError, NoAttentionError
 from attnlog.record import Axis, Capture, Input, Missing
+from attnlog.scalars import whole_number
 
 #: Options of `generate` under which rows of the batch are no longer one text each, or positions of the cache no longer tokens.
 _REFUSED: dict[str, Callable[[Any], bool]] = {
@@ -84,8 +95,7 @@ def capture_generation(
     generates: Any = model
     if not hasattr(model, "generate") or (hasattr(model, "can_generate") and not generates.can_generate()):
         raise ModelError(f"{type(model).__name__} cannot generate: give a model with a language head, such as one of AutoModelForCausalLM")
-    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-        raise ArgumentError(f"max_new_tokens is {max_new_tokens!r}; it is a whole number from 1")
+    whole_number("max_new_tokens", max_new_tokens, 1)
     _check_options(generates, generate)
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=ATTENTION)
     prepared = [_source(model, one) for one in prepare(model, _sources(model, inputs), tokenizer, max_tokens=None)]
@@ -113,19 +123,16 @@ def capture_generation(
                 else:
                     missing[strange] = None
             recorder.end()
-            _check_layers(wanted, steps)
+            if steps.layers:
+                # Of layers that are not wanted nothing was kept, so the recorder knows of none.
+                check_known(wanted, steps.layers)
     if not recorder.calls and missing:
         raise ModelError(str(next(iter(missing))))
     if not recorder.calls:
         raise NoAttentionError(none_seen(model))
     recorder.check_layers()
-    return Capture(
-        inputs=recorder.inputs(finished),
-        layers=recorder.layers(),
-        missing=(*recorder.missing(), *missing),
-        model=describe(model),
-        config=config_of(model),
-    )
+    found = recorder.capture(finished)
+    return replace(found, missing=(*found.missing, *missing))
 
 
 def _sources(model: Any, inputs: Any) -> Any:
@@ -169,13 +176,6 @@ def _check_lengths(model: torch.nn.Module, prepared: Sequence[Prepared], count: 
                 f"input {number} has {given} tokens before the {count} new ones, the model takes at most {most}: "
                 f"shorten it or ask for max_new_tokens={max(most - given, 1)}"
             )
-
-
-def _check_layers(wanted: Wanted, steps: _Steps) -> None:
-    """Refuse a layer that no module is: of the others nothing was kept, so the recorder knows of none."""
-    for layer in sorted(wanted.layers or ()):
-        if steps.layers and layer not in steps.layers:
-            raise LayerError(f"layer {layer}: this model has attention in layers {', '.join(map(str, sorted(steps.layers)))}")
 
 
 def _seed(seed: int, device: torch.device) -> None:
@@ -297,7 +297,7 @@ def _read(model: Any, one: Prepared, text: _Text, tokenizer: Any) -> Input:
         tokens=token_names(text.ids, tokenizer),
         text=given.text if given is not None and text.axis == "self" else None,
         ids=text.ids,
-        special=_special(text.ids, tokenizer),
+        special=special_marks(text.ids, tokenizer),
         generated=tuple(place >= text.prompt for place in range(len(text.ids))),
     )
     return Input({**one.record.axes, text.axis: made})
@@ -310,12 +310,6 @@ def _strange(numbers: LayerNumbers, call: Call, text: _Text) -> Missing | None:
         return None
     reason = f"its steps have {queries} rows together and the text has {len(text.ids)} tokens: which row is which cannot be told"
     return Missing(side, numbers.layer(call.module, side), "attention", reason)
-
-
-def _special(ids: Sequence[int], tokenizer: Any) -> tuple[bool, ...] | None:
-    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    marks = tuple(i in set(getattr(tokenizer, "all_special_ids", ())) for i in ids)
-    return marks if any(marks) else None
 
 
 def _whole(read: Input, number: int, device: torch.device) -> Batch:
@@ -361,7 +355,7 @@ class _Steps:
         self._computing = True
         try:
             parts = self._parts.setdefault((id(call.module), turn), [])
-            parts.append(_Part(self._kept(call, later=bool(parts)), _weights(call)))
+            parts.append(_Part(self._kept(call, later=bool(parts)), every_weight(call, 0)))
         finally:
             self._computing = False
 
@@ -431,20 +425,6 @@ class _Steps:
 def _copied(tensor: torch.Tensor | None) -> torch.Tensor | None:
     # A copy of a view holds on to nothing but itself.
     return None if tensor is None else tensor.clone()
-
-
-def _weights(call: Call) -> torch.Tensor:
-    """Compute all heads' weights of one step, checked against the model's own output like those of any capture."""
-    _, heads, queries, keys = call.shape
-    device = call.device
-    rows, columns = torch.arange(queries, device=device), torch.arange(keys, device=device)
-    nothing = Axis(tokens=("",) * keys)
-    row = Row(0, rows, columns, Sights().of(call, 0, rows, columns), Axis(tokens=("",) * queries), nothing, False)
-    every = torch.arange(heads, device=device)
-    found = compute(call, row, every, precision="f32", metrics=False)
-    if not found.held and call.function is not None:
-        return by_identity(call, 0)
-    return torch.from_numpy(found.codes).to(device)
 
 
 def _grown(rows: Sequence[torch.Tensor]) -> torch.Tensor:

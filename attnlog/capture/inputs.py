@@ -101,13 +101,17 @@ def device_of(model: torch.nn.Module) -> torch.device:
     return torch.device(told) if told is not None else there or torch.device("cpu")
 
 
+def embeddings_of(model: Any, side: str = "input") -> Any:
+    """Return the module that embeds tokens, or with ``output`` the one that makes logits; None: models of images and sounds have none."""
+    try:
+        return getattr(model, f"get_{side}_embeddings")()
+    except (AttributeError, NotImplementedError):
+        return None
+
+
 def vocabulary(model: Any) -> int:
     """Return how many token ids a model knows; without a table of embeddings, any number."""
-    try:
-        embeddings = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):  # models of images and sounds have none
-        embeddings = None
-    known = getattr(embeddings, "num_embeddings", None)
+    known = getattr(embeddings_of(model), "num_embeddings", None)
     return known if isinstance(known, int) else 1 << 62
 
 
@@ -247,9 +251,20 @@ def _segments(encoding: Any, fast: bool) -> tuple[int, ...] | None:
 
 
 def token_names(ids: Sequence[int], tokenizer: Any) -> tuple[str, ...]:
-    """Name tokens as the tokenizer does; without one they are shown as their ids."""
+    """Name tokens as the tokenizer does, by their ids where there is none or where it does not know them."""
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    return tuple(str(i) for i in ids) if tokenizer is None else tuple(str(t) for t in tokenizer.convert_ids_to_tokens(list(ids)))
+    if not hasattr(tokenizer, "convert_ids_to_tokens"):
+        return tuple(str(number) for number in ids)
+    known = len(tokenizer) if hasattr(tokenizer, "__len__") else max(ids, default=0) + 1
+    named = tokenizer.convert_ids_to_tokens([number if number < known else 0 for number in ids])
+    return tuple(str(name) if number < known and name is not None else str(number) for number, name in zip(ids, named, strict=True))
+
+
+def special_marks(ids: Sequence[int], tokenizer: Any) -> tuple[bool, ...] | None:
+    """Say which tokens are the tokenizer's own, or None where none is."""
+    own = set(getattr(getattr(tokenizer, "tokenizer", tokenizer), "all_special_ids", ()))
+    marks = tuple(number in own for number in ids)
+    return marks if any(marks) else None
 
 
 def batches(model: torch.nn.Module, prepared: Sequence[Prepared], *, size: int, pad: int | None, device: torch.device) -> list[Batch]:

@@ -10,11 +10,9 @@ from typing import Any
 import torch
 
 from attnlog.capture.call import Call
+from attnlog.capture.patched import Patch
 
 _active = threading.local()
-_lock = threading.Lock()
-_users = 0
-_original: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
 
 @contextmanager
@@ -23,14 +21,13 @@ def interface_tap(seen: Callable[[Call], None]) -> Iterator[None]:
 
     The lookup is wrapped, not the function: the model's own kernel computes the output that the model goes on with.
     """
-    _install()
-    before = getattr(_active, "seen", None)
-    _active.seen = seen
-    try:
-        yield
-    finally:
-        _active.seen = before
-        _remove()
+    with _patch.held():
+        before = getattr(_active, "seen", None)
+        _active.seen = seen
+        try:
+            yield
+        finally:
+            _active.seen = before
 
 
 def inside() -> bool:
@@ -38,36 +35,24 @@ def inside() -> bool:
     return bool(getattr(_active, "inside", False))
 
 
-def _install() -> None:
-    global _users, _original
+def _install() -> Callable[[], None]:
     try:
         from transformers.modeling_utils import AttentionInterface
     except ImportError:
-        return  # a model of plain torch: there is no interface to tap
+        return lambda: None  # a model of plain torch: there is no interface to tap
+    get_interface, get_item = AttentionInterface.get_interface, AttentionInterface.__getitem__
+    AttentionInterface.get_interface = lambda self, *a, **k: _wrapped(get_interface(self, *a, **k))
+    AttentionInterface.__getitem__ = lambda self, key: _wrapped(get_item(self, key))
 
-    with _lock:
-        if _users == 0:
-            get_interface, get_item = AttentionInterface.get_interface, AttentionInterface.__getitem__
-            _original = get_interface, get_item
-            AttentionInterface.get_interface = lambda self, *a, **k: _wrapped(get_interface(self, *a, **k))
-            AttentionInterface.__getitem__ = lambda self, key: _wrapped(get_item(self, key))
-        _users += 1
+    def remove() -> None:
+        AttentionInterface.get_interface = get_interface
+        if "__getitem__" in AttentionInterface.__dict__:
+            del AttentionInterface.__getitem__  # it was inherited
+
+    return remove
 
 
-def _remove() -> None:
-    global _users, _original
-    try:
-        from transformers.modeling_utils import AttentionInterface
-    except ImportError:
-        return
-
-    with _lock:
-        _users -= 1
-        if _users == 0 and _original is not None:
-            AttentionInterface.get_interface = _original[0]
-            if "__getitem__" in AttentionInterface.__dict__:
-                del AttentionInterface.__getitem__  # it was inherited
-            _original = None
+_patch = Patch(_install)
 
 
 def _wrapped(found: Any) -> Any:

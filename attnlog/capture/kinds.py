@@ -25,21 +25,22 @@ _ATTENTION = re.compile(r"att(entio)?n|mha", re.I)
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """Return the model under wrappers of torch.compile and data-parallel training."""
-    while True:
-        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if type(model).__name__ in _WRAPPERS else None)
-        if not isinstance(inner, torch.nn.Module):
-            return model
+    while (inner := _inner(model)) is not None:
         model = inner
+    return model
 
 
 def runner_of(model: torch.nn.Module) -> torch.nn.Module:
     """Return what is to be called: the model, or what gathers its weights from other ranks around it."""
-    while type(model).__name__ != "FullyShardedDataParallel":
-        inner = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if type(model).__name__ in _WRAPPERS else None)
-        if not isinstance(inner, torch.nn.Module):
-            break
+    while type(model).__name__ != "FullyShardedDataParallel" and (inner := _inner(model)) is not None:
         model = inner
     return model
+
+
+def _inner(model: torch.nn.Module) -> torch.nn.Module | None:
+    """Return what a wrapper holds, or None where a model is none."""
+    held = getattr(model, "_orig_mod", None) or (getattr(model, "module", None) if type(model).__name__ in _WRAPPERS else None)
+    return held if isinstance(held, torch.nn.Module) else None
 
 
 def tower_of(path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -52,9 +53,7 @@ def batch_of(shape: tuple[int, ...], rows: int, module: torch.nn.Module, *, said
         if len(inputs) != 1:
             return None
         rest = [*inputs, *(other for other in rest if other not in inputs)]
-    batch = 1
-    for other in rest:
-        batch *= shape[other]
+    batch = math.prod(shape[other] for other in rest)
     return Lead(shape, (*rest, place), batch, shape[place]) if batch % rows == 0 else None
 
 

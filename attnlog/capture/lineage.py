@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -122,7 +123,7 @@ def _contraction(args: Sequence[Any]) -> Contraction | None:
     right = operands[1].permute([b.index(c) for c in shared + yours + summed])
     lead = tuple(left.shape[: len(shared)])
     m, n = tuple(left.shape[len(shared) : len(shared) + len(mine)]), tuple(right.shape[len(shared) : len(shared) + len(yours)])
-    rows, columns = _product(m), _product(n)
+    rows, columns = math.prod(m), math.prod(n)
     return Contraction(
         left.reshape(*lead, rows, -1),
         right.reshape(*lead, columns, -1),
@@ -130,13 +131,6 @@ def _contraction(args: Sequence[Any]) -> Contraction | None:
         shape=(*lead, rows, columns),
         swapped=swapped,
     )
-
-
-def _product(sizes: Sequence[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from attnlog.capture.inputs import embeddings_of
 from attnlog.record import Input
 
 _SAMPLE = 4096  # tokens of the vocabulary, evenly spaced, that the mean embedding is taken of
@@ -75,10 +76,7 @@ def probe(
 
 def _embeddings(model: Any) -> list[torch.nn.Module]:
     """The modules that may look up tokens: the model's own, and tables of embeddings that are not named after something else."""
-    try:
-        own = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
-        own = None
+    own = embeddings_of(model)
     named = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Embedding) and not _OTHER.search(name)]
     tied = [m for m in named if own is not None and getattr(own, "weight", None) is m.weight]
     first = tied or named

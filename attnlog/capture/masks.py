@@ -82,19 +82,6 @@ def _read(call: Call, row: int, queries: torch.Tensor, keys: torch.Tensor) -> Si
     return Sight(None if plain and causal is False and window is None else additive, causal, window, plain)
 
 
-def additive_of(call: Call) -> torch.Tensor | None:
-    """Return what a call's mask adds to scores, float32, broadcastable to ``[batch, heads, queries, keys]``; None: nothing."""
-    if call.mask is None or call.mask.ndim == 2:
-        if not call.causal:
-            return None
-        _, _, queries, keys = call.shape
-        return _hidden(torch.ones(queries, keys, device=call.device).tril() == 0)
-    mask = call.mask.to(call.device)
-    while mask.ndim < 4:
-        mask = mask[None]
-    return _hidden(~mask) if mask.dtype == torch.bool else mask.float()
-
-
 def _seen_in(weights: torch.Tensor) -> Sight:
     """Read the rule off weights whose mask nobody saw: a key that no head gives weight to counts as hidden."""
     seen = (weights > 0).any(0)

@@ -15,11 +15,10 @@ import torch
 from torch.nn.functional import linear
 
 from attnlog.capture.call import Call
+from attnlog.capture.patched import Patch
 from attnlog.errors import AttnlogError
 
 _active = threading.local()
-_lock = threading.Lock()
-_users = 0
 _TAPPED: tuple[Any, ...] = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
 _original: dict[Any, Callable[..., Any]] = {}
 
@@ -30,34 +29,29 @@ def tapped(seen: Callable[[Call], None], failed: Callable[[Exception], None]) ->
 
     `failed` gets what goes wrong in looking at one: the forward pass goes on.
     """
-    _install()
-    before = getattr(_active, "seen", None), getattr(_active, "failed", None)
-    _active.seen, _active.failed = seen, failed
-    try:
-        yield
-    finally:
-        _active.seen, _active.failed = before
-        _remove()
+    with _patch.held():
+        before = getattr(_active, "seen", None), getattr(_active, "failed", None)
+        _active.seen, _active.failed = seen, failed
+        try:
+            yield
+        finally:
+            _active.seen, _active.failed = before
 
 
-def _install() -> None:
-    global _users
-    with _lock:
-        if _users == 0:
-            for kind, look in zip(_TAPPED, (_attention, _layer, None), strict=True):
-                _original[kind] = kind.forward
-                kind.forward = _wrapped(kind.forward, look)
-        _users += 1
+def _install() -> Callable[[], None]:
+    for kind, look in zip(_TAPPED, (_attention, _layer, None), strict=True):
+        _original[kind] = kind.forward
+        kind.forward = _wrapped(kind.forward, look)
+
+    def remove() -> None:
+        for kind, forward in _original.items():
+            kind.forward = forward
+        _original.clear()
+
+    return remove
 
 
-def _remove() -> None:
-    global _users
-    with _lock:
-        _users -= 1
-        if _users == 0:
-            for kind, forward in _original.items():
-                kind.forward = forward
-            _original.clear()
+_patch = Patch(_install)
 
 
 def _wrapped(forward: Callable[..., Any], look: Callable[..., None] | None) -> Callable[..., Any]:

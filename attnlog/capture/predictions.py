@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from attnlog.capture.extras import Asked
-from attnlog.capture.inputs import Batch
-from attnlog.capture.tasks import axis_of, ends_of, label_names, logits_of, task_of, token_names
+from attnlog.capture.inputs import Batch, token_names
+from attnlog.capture.tasks import axis_of, ends_of, label_names, logits_of, task_of
 from attnlog.outputs import Loss, Output, Prediction
 from attnlog.record import Capture, Missing
 
@@ -140,8 +140,8 @@ class Predictions:
 
     def _token_names(self, ids: Any) -> list[list[str]]:
         rows, top = ids.shape
-        names = token_names(self._asked.tokenizer, ids.reshape(-1).tolist())
-        return [names[n * top : (n + 1) * top] for n in range(rows)]
+        names = token_names(ids.reshape(-1).tolist(), self._asked.tokenizer)
+        return [list(names[n * top : (n + 1) * top]) for n in range(rows)]
 
 
 def _top(logits: torch.Tensor, *, each: bool = False) -> tuple[Any, Any]:

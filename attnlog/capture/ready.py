@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from attnlog.capture.checks import check_names, check_values, required_of, tensor_of
-from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, token_names
+from attnlog.capture.inputs import Prepared, is_encoder_decoder, main_axis, special_marks, token_names
 from attnlog.errors import InputError
 from attnlog.record import Axis, Input
 
@@ -188,10 +188,5 @@ def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:
 
 
 def _id_axis(ids: list[int], types: torch.Tensor | None, tokenizer: Any) -> Axis:
-    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    tokens, special = token_names(ids, tokenizer), None
-    if tokenizer is not None:
-        marks = tuple(i in set(tokenizer.all_special_ids) for i in ids)
-        special = marks if any(marks) else None
     segments = None if types is None or not bool(types.any()) else tuple(int(t) for t in types)
-    return Axis(tokens=tokens, ids=tuple(ids), segments=segments, special=special)
+    return Axis(tokens=token_names(ids, tokenizer), ids=tuple(ids), segments=segments, special=special_marks(ids, tokenizer))

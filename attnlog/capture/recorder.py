@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from attnlog.capture.about import config_of, describe
 from attnlog.capture.axes import made_axis
 from attnlog.capture.call import Call, Sources
 from attnlog.capture.inputs import Batch, main_axis
@@ -20,11 +21,11 @@ from attnlog.capture.projection import ValueNorms
 from attnlog.capture.rerun import Returned
 from attnlog.capture.running import batch_first
 from attnlog.capture.spill import Spill
-from attnlog.capture.wanted import Wanted
+from attnlog.capture.wanted import Wanted, check_known
 from attnlog.capture.weights import Row, by_identity, compute
 from attnlog.capture.whole import assembled
 from attnlog.errors import LayerError
-from attnlog.record import Array, FloatArray, Input, Layer, Missing, Vectors
+from attnlog.record import Array, Capture, FloatArray, Input, Layer, Missing, Vectors
 
 
 class Recorder:
@@ -96,9 +97,8 @@ class Recorder:
         place = self._places.of(call)
         # Axes with a number or a name of their own are parts, or pooled: tokens may have to be followed.
         self.folded |= isinstance(place, str) or place.folds > 1 or "-" in f"{place.query_axis}{place.key_axis}"
-        if isinstance(place, str) and self.rows > 1:
-            self.doubted = True
         if isinstance(place, str):
+            self.doubted |= self.rows > 1
             side = self.numbers.side(self.numbers.path(call.module))
             self._miss(side, self.numbers.layer(call.module, side), "attention", place)
             return
@@ -106,13 +106,11 @@ class Recorder:
             # Whose part is whose is not said anywhere: each input runs alone, or nothing is recorded of it.
             self.doubted |= self.origins is not None
             reason = f"it is computed in {place.folds} parts of each input, and whose is whose in a batch nobody can tell"
-            self._miss(place.kind.partition("-")[0], place.layer, "attention", reason)
+            self._miss_whole(place, reason)
             return
         if place.folds > 1 and call.query is None and call.tap == "function":
             parts = f"{place.folds} parts of {call.shape[2]} × {call.shape[3]} positions"
-            self._miss(
-                place.kind.partition("-")[0], place.layer, "attention", f"its weights are over {parts} that could not be followed to tokens"
-            )
+            self._miss_whole(place, f"its weights are over {parts} that could not be followed to tokens")
             return
         self._seen.setdefault(place.kind, set()).add(place.layer)
         if self._wanted.layers is not None and place.layer not in self._wanted.layers:
@@ -148,7 +146,7 @@ class Recorder:
             # A band of neighbours, or buckets: shown as tokens they would be others'.
             shape = f"{call.shape[2]} × {call.shape[3]} positions"
             reason = f"what the model returns as {returned.field}[{returned.layer}] has {shape} that are not its tokens"
-            self._miss(place.query_axis.partition("-")[0], place.layer, "attention", reason)
+            self._miss_whole(place, reason)
             return
         recorded = {(one.kind, one.layer) for one in self._layers if one.tap != "model"}
         if isinstance(place, str) or (place.kind, place.layer) not in recorded:
@@ -172,24 +170,22 @@ class Recorder:
         reason = f"attnlog could not follow the model's computation ({type(error).__name__}: {error})".splitlines()[0]
         self._miss(self.numbers.main, None, "attention", reason[:300])
 
-    def layers(self) -> tuple[Layer, ...]:
-        """Return what was recorded, ordered by input, kind and layer."""
-        return tuple(sorted(self._layers, key=lambda one: (one.input, one.kind, one.layer, one.call)))
-
-    def inputs(self, records: Sequence[Input]) -> tuple[Input, ...]:
-        """Give inputs the axes that were made for them."""
-        return tuple(Input({**one.axes, **self._places.made.get(number, {})}) for number, one in enumerate(records))
-
-    def missing(self) -> tuple[Missing, ...]:
-        """Return what was not."""
-        return tuple(self._missing)
+    def capture(self, records: Sequence[Input], *, layers: bool = True) -> Capture:
+        """Return what was recorded of some inputs, ordered by input, kind and layer; without layers where nobody asked for attention."""
+        made = self._places.made
+        found = sorted(self._layers, key=lambda one: (one.input, one.kind, one.layer, one.call)) if layers else ()
+        return Capture(
+            # Inputs get the axes that were made for them.
+            inputs=tuple(Input({**one.axes, **made.get(number, {})}) for number, one in enumerate(records)),
+            layers=tuple(found),
+            missing=tuple(self._missing) if layers else (),
+            model=describe(self.numbers.model),
+            config=config_of(self.numbers.model),
+        )
 
     def check_layers(self) -> None:
         """Raise `LayerError` if a layer was asked for that no kind of attention has."""
-        known = set().union(*self._seen.values())
-        for layer in sorted(self._wanted.layers or ()):
-            if layer not in known:
-                raise LayerError(f"layer {layer}: this model has attention in layers {', '.join(map(str, sorted(known)))}")
+        check_known(self._wanted, set().union(*self._seen.values()))
 
     def _whole(self, call: Call, origins: Origins) -> Call:
         if call.sources is None:
@@ -199,6 +195,10 @@ class Recorder:
 
     def _miss(self, kind: str, layer: int | None, what: str, reason: str) -> None:
         self._missing[Missing(kind, layer, what, reason)] = None
+
+    def _miss_whole(self, place: Place, reason: str) -> None:
+        """Note attention of which no part was recorded: it is missed where the whole would be, not in the axis of its parts."""
+        self._miss(place.query_axis.partition("-")[0], place.layer, "attention", reason)
 
     def _heads(self, call: Call, place: Place) -> torch.Tensor:
         count = call.shape[1]

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from attnlog.capture.extras import Asked
-from attnlog.capture.tasks import answers_of, axis_of, ends_of, label_names, logits_of, task_of, token_names
+from attnlog.capture.inputs import token_names
+from attnlog.capture.tasks import answers_of, axis_of, ends_of, label_names, logits_of, task_of
 from attnlog.errors import TargetError
 from attnlog.record import Input
 
@@ -72,7 +73,7 @@ class Targets:
             return f"its logits have shape {list(logits.shape)}, which is not that of its tokens"
         position = self._position(one, axis)
         answer = int(logits[0, position].argmax()) if self._answer is None else self._answer
-        named = self._labels.get(answer, str(answer)) if self.task == "tokens" else token_names(self._asked.tokenizer, [answer])[0]
+        named = self._labels.get(answer, str(answer)) if self.task == "tokens" else token_names([answer], self._asked.tokenizer)[0]
         words = f"logit of {named!r} at token {position} ({one.axes[axis].tokens[position]!r})"
         return Target(words, lambda made: _of(made)[:, position, answer], position)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from attnlog.capture.inputs import embeddings_of
+
 #: Class names of transformers' models say what they are for; the first that fits counts.
 _NAMED = (
     (re.compile(r"ForQuestionAnswering"), "answer"),
@@ -52,11 +54,7 @@ def axis_of(axes: Collection[str]) -> str | None:
 def answers_of(task: str, model: Any) -> int | None:
     """Say how many answers there are: tokens of the vocabulary, or labels; None where that is not known."""
     if task in ("next", "masked"):
-        try:
-            made = model.get_output_embeddings()
-        except (AttributeError, NotImplementedError):
-            made = None
-        weight = getattr(made, "weight", None)
+        weight = getattr(embeddings_of(model, "output"), "weight", None)
         if isinstance(weight, torch.Tensor) and weight.ndim == 2:
             return int(weight.shape[0])
         config = getattr(model, "config", None)
@@ -86,13 +84,3 @@ def label_names(model: Any) -> Mapping[int, str]:
     """Names of a classifier's labels."""
     named = getattr(getattr(model, "config", None), "id2label", None)
     return {int(number): str(name) for number, name in dict(named or {}).items()}
-
-
-def token_names(tokenizer: Any, ids: list[int]) -> list[str]:
-    """Name tokens as the tokenizer does, by their ids where there is none or where it does not know them."""
-    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-    if tokenizer is None or not hasattr(tokenizer, "convert_ids_to_tokens"):
-        return [str(number) for number in ids]
-    known = len(tokenizer) if hasattr(tokenizer, "__len__") else max(ids, default=0) + 1
-    named = tokenizer.convert_ids_to_tokens([number if number < known else 0 for number in ids])
-    return [str(name) if number < known and name is not None else str(number) for number, name in zip(ids, named, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from attnlog.errors import ArgumentError, LayerError, ModelError
 from attnlog.record import PRECISIONS
+from attnlog.scalars import whole_number
 
 ATTENTION = ("attention", "vectors", "values")  # what of attention can be recorded
 
@@ -49,11 +50,18 @@ def wanted_of(
         raise ArgumentError(f"record is {records!r}; it takes any of {', '.join(known)}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
-    if dense_tokens is not None and (isinstance(dense_tokens, bool) or not isinstance(dense_tokens, int) or dense_tokens < 0):
-        raise ArgumentError(f"dense_tokens is {dense_tokens!r}; it is a whole number from 0, or None to keep every weight")
+    if dense_tokens is not None:
+        whole_number("dense_tokens", dense_tokens, 0, ", or None to keep every weight")
     wanted = Wanted(_numbers(layers, "layers"), _numbers(heads, "heads"), frozenset(records), precision, dense_tokens)
     _check_layers(model, wanted)
     return wanted
+
+
+def check_known(wanted: Wanted, known: Collection[int]) -> None:
+    """Raise `LayerError` if a layer was asked for that is not among those that attended."""
+    for layer in sorted(wanted.layers or ()):
+        if layer not in known:
+            raise LayerError(f"layer {layer}: this model has attention in layers {', '.join(map(str, sorted(known)))}")
 
 
 def _check_model(model: Any) -> None:

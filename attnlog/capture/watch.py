@@ -12,7 +12,6 @@ from typing import Any, Self
 import torch
 
 from attnlog.boundary import Boundary
-from attnlog.capture.about import config_of, describe
 from attnlog.capture.call import Call
 from attnlog.capture.inputs import Batch, as_given
 from attnlog.capture.kinds import unwrapped
@@ -23,6 +22,7 @@ from attnlog.capture.recorder import Recorder
 from attnlog.capture.wanted import ATTENTION, wanted_of
 from attnlog.errors import ArgumentError, ModelError
 from attnlog.record import Capture
+from attnlog.scalars import whole_number
 
 _REMEDY = "attnlog.capture(model, inputs) records the same with a forward pass of its own."
 
@@ -84,10 +84,8 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
         self._wanted = replace(
             wanted_of(self._model, layers, heads, record, precision, dense_tokens, known=ATTENTION), metrics=bool(metrics)
         )
-        for name, value in (("every", every), ("examples", examples)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name} is {value!r}; it is a whole number from 1")
-        self._tokenizer, self._every, self._examples = tokenizer, every, examples
+        self._tokenizer = tokenizer
+        self._every, self._examples = whole_number("every", every, 1), whole_number("examples", examples, 1)
         self._boundary = Boundary()
         self._names = list(inspect.signature(self._model.forward).parameters)
         self._passes = 0
@@ -176,13 +174,7 @@ class watch:  # noqa: N801  # used as a function is: with attnlog.watch(model) a
             assert recorder is not None
             assert batch is not None
             recorder.end()
-            self._new = Capture(
-                inputs=recorder.inputs(batch.records),
-                layers=recorder.layers(),
-                missing=recorder.missing(),
-                model=describe(self._model),
-                config=config_of(self._model),
-            )
+            self._new = recorder.capture(batch.records)
 
     def _end(self) -> None:
         stack, self._pass = self._pass, None

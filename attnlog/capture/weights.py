@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from attnlog.capture.call import Call
-from attnlog.capture.masks import Sight
+from attnlog.capture.masks import Sight, Sights
 from attnlog.capture.quantise import Codes
 from attnlog.capture.sparse import Keeper
 from attnlog.metrics import MetricMeans
@@ -134,6 +134,19 @@ def compute(
         held=v is None or (bool((checks <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))),
         finite=bool(finite),
     )
+
+
+def every_weight(call: Call, number: int) -> torch.Tensor:
+    """Compute the weights of all heads of one batch row, checked like those of any capture; float32 ``[heads, queries, keys]``."""
+    _, heads, queries, keys = call.shape
+    device = call.device
+    rows, columns = torch.arange(queries, device=device), torch.arange(keys, device=device)
+    sight = Sights().of(call, number, rows, columns)
+    row = Row(number, rows, columns, sight, Axis(tokens=("",) * queries), Axis(tokens=("",) * keys), False)
+    found = compute(call, row, torch.arange(heads, device=device), precision="f32", metrics=False)
+    if not found.held and call.function is not None:
+        return by_identity(call, number)
+    return torch.from_numpy(found.codes).to(device)
 
 
 def _blocks(queries: int, *, whole: bool) -> Iterator[tuple[int, int, Any]]:

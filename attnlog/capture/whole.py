@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from attnlog.capture.call import Call
-from attnlog.capture.masks import additive_of
+from attnlog.capture.weights import every_weight
 
 MOST = 1 << 28  # weights of one input: more are left in their parts
 
@@ -25,10 +25,10 @@ def assembled(call: Call, inputs: int) -> Call | None:
     sources = call.sources
     if sources is None:
         return None
-    weights = call.weights if call.weights is not None else _by_formula(call)
     count, heads = sources.count, call.shape[1]
-    if weights is None or count * count * heads > MOST:
+    if count * count * heads > MOST:
         return None
+    weights = call.weights if call.weights is not None else torch.stack([every_weight(call, part) for part in range(call.shape[0])])
     queries, keys = sources.queries, sources.keys
     if queries.shape != (len(weights), weights.shape[2]) or keys.shape != (len(weights), weights.shape[3]):
         return None
@@ -76,15 +76,3 @@ def _spread(parts: torch.Tensor | None, numbers: torch.Tensor, inputs: int, coun
     found = torch.zeros(inputs * count, *rows.shape[1:], dtype=parts.dtype, device=parts.device)
     found[numbers.reshape(-1)[known]] = rows[known]
     return found.view(inputs, count, *rows.shape[1:]).transpose(1, 2)
-
-
-def _by_formula(call: Call) -> torch.Tensor | None:
-    """Compute the weights of all parts; each is small."""
-    if call.query is None or call.key is None or call.softcap is not None or call.sinks is not None:
-        return None
-    key = call.key.repeat_interleave(call.group_size, 1) if call.group_size > 1 else call.key
-    scores = torch.matmul(call.query.float(), key.float().transpose(2, 3)) * call.scale
-    if call.bias is not None:
-        scores = scores + call.bias.float()
-    mask = additive_of(call)
-    return torch.softmax(scores if mask is None else scores + mask, -1).nan_to_num(0.0)

@@ -35,7 +35,7 @@ def broken(part: str) -> None:
         Recorder._record = fail  # type: ignore[method-assign]
     else:
         # By its module: `attnlog.capture` is the function.
-        importlib.import_module("attnlog.capture.api").capture_on = fail
+        importlib.import_module("attnlog.capture.api").capture = fail
 
 
 def sharded(model: Any) -> Any:

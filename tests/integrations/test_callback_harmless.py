@@ -74,7 +74,7 @@ PARTS = [
     ("attnlog.run", "Run.log"),
     ("attnlog.run", "Run.amend"),
     ("attnlog.delivery.queue", "Delivery.finish"),
-    ("attnlog.capture.api", "capture_on"),
+    ("attnlog.capture.api", "capture"),
     ("attnlog.capture.passes", "interface_tap"),
     ("attnlog.capture.functions", "FunctionTap._through"),
     ("attnlog.capture.recorder", "Recorder.see"),

@@ -12,6 +12,7 @@ from attnlog.delivery.discovery import Named, check_names
 from attnlog.errors import ArgumentError, InputError, MissingExtraError
 from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
 from attnlog.saliency import Saliency
+from attnlog.scalars import whole_number
 from attnlog.sizes import parse_size
 
 EVENTS = ("evaluate", "save", "begin", "end")
@@ -63,17 +64,17 @@ class Options:
             tracker=check_names(given["tracker"]),
             directory=Path(given["directory"]),
             on=frozenset(on),
-            every=None if every is None else _count("every", every, 1),
+            every=None if every is None else whole_number("every", every, 1),
             layers=_numbers("layers", given["layers"]),
             heads=_numbers("heads", given["heads"]),
             record=record,
             saliency=_saliency(given["saliency"], record),
-            max_tokens=_count("max_tokens", given["max_tokens"], 2),
-            dense_tokens=_count("dense_tokens", given["dense_tokens"], 0),
+            max_tokens=whole_number("max_tokens", given["max_tokens"], 2),
+            dense_tokens=whole_number("dense_tokens", given["dense_tokens"], 0),
             precision=given["precision"],
             vector_precision=given["vector_precision"],
             budget=parse_size(given["budget"]),
-            examples=_count("examples", given["examples"], 1),
+            examples=whole_number("examples", given["examples"], 1),
         )
 
 
@@ -98,17 +99,11 @@ def _saliency(given: Any, record: Sequence[str]) -> Saliency | None:
     return asked
 
 
-def _count(name: str, given: Any, least: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:
-        raise ArgumentError(f"{name} is {given!r}; it is a whole number from {least}")
-    return given
-
-
 def _numbers(name: str, given: Any) -> tuple[int, ...] | None:
     if given is None:
         return None
     numbers = (given,) if isinstance(given, int) else tuple(given)
-    return tuple(_count(name, number, 0) for number in numbers)
+    return tuple(whole_number(name, number, 0) for number in numbers)
 
 
 def _inputs(given: Any) -> Any:

@@ -31,11 +31,9 @@ def is_sharded(args: Any, model: Any) -> bool:
 
 def captured(options: Options, model: Any, inputs: Any, tokenizer: Any, ranks: Alone | None = None) -> Capture:
     """Capture what the options ask for, alone or in step with other ranks."""
-    from attnlog.capture.api import capture_on
-    from attnlog.capture.ranks import Alone
+    from attnlog.capture.api import capture
 
-    return capture_on(
-        ranks or Alone(),
+    return capture(
         model,
         inputs,
         tokenizer=options.tokenizer if options.tokenizer is not None else tokenizer,
@@ -46,6 +44,7 @@ def captured(options: Options, model: Any, inputs: Any, tokenizer: Any, ranks: A
         dense_tokens=options.dense_tokens,
         max_tokens=options.max_tokens,
         saliency=options.saliency,
+        ranks=ranks,
     )
 
 

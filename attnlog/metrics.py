@@ -23,98 +23,94 @@ Tensor = Any
 class Block:
     """Some query rows of all heads of one layer, and what metrics need to know of their tokens."""
 
-    weights: Tensor  # float32 [heads, rows, keys]
-    rows: Tensor  # int64 [rows], the query number of each row
-    keys: Tensor  # int64 [keys], 0 … keys − 1; a causal block may end before the last key, as later weights are 0
+    weights: Tensor  # float32 [heads, rows, keys]; a causal block may end before the last key, as later weights are 0
+    start: int  # the query number of the first row
     total: int  # how many keys there are
     xp: Xp  # numpy or torch
     aligned: bool  # queries and keys are the same tokens
+    positions: Tensor  # float32 [keys or more], 0 … keys − 1
     separators: Tensor | None  # float32 [keys], 1 at special keys other than key 0
-    repeats: Tensor | None  # float32 [rows, keys], 1 where the key follows an earlier copy of the row's token
+    repeats: tuple[Tensor, Tensor, int] | None  # row in the block and key of each key that follows an earlier copy; rows with one
+    room: Tensor | None  # as large as the weights, to compute in; None makes its own
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.weights.shape[1])
 
 
 _LEAST = 2e-38  # smaller numbers are computed slowly, and add nothing to an entropy
 
-Rows = tuple[Tensor, Tensor]  # values [heads, rows], and 1 at rows that count [rows]
+Total = tuple[Tensor, int]  # sum over the rows that count [heads], and how many those are
 
 
-def _everywhere(block: Block) -> Tensor:
-    return block.rows * 0 + 1
+def _beside(block: Block, by: int) -> Tensor:
+    """Sum over rows the weight of the key that lies `by` tokens further."""
+    return block.weights.diagonal(block.start + by, 1, 2).sum(-1)
 
 
-def _at(block: Block, keys: Tensor) -> Tensor:
-    """Take the weight of one key per row; rows whose key is outside give 0."""
-    inside = (keys >= 0) & (keys < len(block.keys))
-    return block.weights[:, block.rows - block.rows[0], block.xp.where(inside, keys, 0)] * inside
-
-
-def _weighted(block: Block, values: Tensor) -> Tensor:
-    """Sum over keys of weight times a value per row and key."""
-    if hasattr(block.weights, "log2_"):  # torch's blocks are small, and a product of two tensors is faster there than its einsum
-        return (block.weights * block.xp.asarray(values, dtype=block.weights.dtype)).sum(-1)
-    return block.xp.einsum("hrk,rk->hr", block.weights, block.xp.asarray(values, dtype=block.weights.dtype))
-
-
-def entropy(block: Block) -> Rows | None:
+def entropy(block: Block) -> Total | None:
     """Shannon entropy of a row, −Σⱼ wᵢⱼ log₂ wᵢⱼ, in bits: 0 for a head that looks at one token.
 
     Source: Shannon 1948; used of attention heads by Clark et al. 2019, "What Does BERT Look At?", section 3.3.
     """
-    w = block.weights
-    if hasattr(w, "log2_"):  # torch, in place; its own xlogy and entr are half as fast
-        return -w.clamp(min=_LEAST).log2_().mul_(w).sum(-1), _everywhere(block)
-    return -(w * block.xp.log2(block.xp.where(w > 0, w, 1.0))).sum(-1), _everywhere(block)
+    w, xp = block.weights, block.xp
+    logs = xp.clip(w, _LEAST, None, out=block.room)  # in place from here: torch's own xlogy and entr take twice as long
+    logs = xp.log2(logs, out=logs)
+    return -xp.multiply(logs, w, out=logs).sum(-1).sum(-1), block.rows
 
 
-def distance(block: Block) -> Rows | None:
+def distance(block: Block) -> Total | None:
     """Mean attention distance of a row, Σⱼ wᵢⱼ·|i−j|, in tokens.
 
     Source: Vig & Belinkov 2019, "Analyzing the Structure of Attention in a Transformer Language Model", equation 4.
     """
     if not block.aligned:
         return None
-    away = abs(block.rows[:, None] - block.keys[None, :])
-    return _weighted(block, away), _everywhere(block)
+    keys = block.positions[: block.weights.shape[2]]
+    away = abs(block.positions[block.start : block.start + block.rows, None] - keys[None, :])
+    return block.xp.multiply(block.weights, away, out=block.room).sum(-1).sum(-1), block.rows
 
 
-def previous(block: Block) -> Rows | None:
+def previous(block: Block) -> Total | None:
     """Weight of the token before, wᵢ,ᵢ₋₁, over rows i ≥ 1.
 
     Source: previous-token heads, Clark et al. 2019, section 3.1; Olsson et al. 2022, "In-context Learning and Induction Heads".
     """
     if not block.aligned:
         return None
-    return _at(block, block.rows - 1), block.rows >= 1
+    return _beside(block, -1), block.rows - (block.start == 0)
 
 
-def next(block: Block) -> Rows | None:
+def next(block: Block) -> Total | None:
     """Weight of the token after, wᵢ,ᵢ₊₁, over rows that have one. Source: Clark et al. 2019, section 3.1."""
     if not block.aligned:
         return None
-    return _at(block, block.rows + 1), block.rows < block.total - 1
+    return _beside(block, 1), block.rows - (block.start + block.rows == block.total)
 
 
-def self_(block: Block) -> Rows | None:
+def self_(block: Block) -> Total | None:
     """Weight of the token itself, wᵢᵢ. Source: Clark et al. 2019, section 3.1."""
-    return (_at(block, block.rows), _everywhere(block)) if block.aligned else None
+    return (_beside(block, 0), block.rows) if block.aligned else None
 
 
-def first(block: Block) -> Rows | None:
+def first(block: Block) -> Total | None:
     """Weight of key 0, over rows i ≥ 1 where queries and keys are the same tokens, else over all rows.
 
     Source: attention sinks, Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks".
     """
-    return block.weights[:, :, 0], (block.rows >= 1 if block.aligned else _everywhere(block))
+    left_out = int(block.aligned and block.start == 0)
+    return block.weights[:, left_out:, 0].sum(-1), block.rows - left_out
 
 
-def separator(block: Block) -> Rows | None:
+def separator(block: Block) -> Total | None:
     """Weight of special tokens other than key 0 ([SEP], </s>, …). Source: Clark et al. 2019, section 3.2."""
     if block.separators is None:
         return None
-    return block.weights @ block.separators, _everywhere(block)
+    return (block.weights @ block.separators).sum(-1), block.rows
 
 
-def induction(block: Block) -> Rows | None:
+def induction(block: Block) -> Total | None:
     """Weight of keys that follow an earlier copy of the row's token: Σ wᵢⱼ over 1 ≤ j ≤ i with idⱼ₋₁ = idᵢ.
 
     Over rows that have such a key and are not special. Source: Olsson et al. 2022, "In-context Learning and Induction
@@ -122,10 +118,11 @@ def induction(block: Block) -> Rows | None:
     """
     if block.repeats is None:
         return None
-    return _weighted(block, block.repeats), block.repeats.sum(-1) > 0
+    rows, keys, count = block.repeats
+    return block.weights[:, rows, keys].sum(-1), count
 
 
-METRICS: dict[str, Callable[[Block], Rows | None]] = {
+METRICS: dict[str, Callable[[Block], Total | None]] = {
     "entropy": entropy,
     "distance": distance,
     "previous": previous,
@@ -137,10 +134,42 @@ METRICS: dict[str, Callable[[Block], Rows | None]] = {
 }
 
 
+class Repeats:
+    """Which keys follow an earlier copy of a row's token. All layers of an input share what is found, which takes as long as they do."""
+
+    def __init__(self, axis: Axis) -> None:
+        """Number the tokens of an axis."""
+        self._ids = _same(axis)
+        self._found: dict[tuple[int, int], tuple[Tensor, Tensor, int] | None] = {}
+
+    def of(self, start: int, stop: int, asarray: Callable[[Any], Tensor]) -> tuple[Tensor, Tensor, int] | None:
+        """Return row − start and key of each, and how many rows have one; None where no row has."""
+        if (start, stop) not in self._found:
+            self._found[start, stop] = self._look(start, stop, asarray)
+        return self._found[start, stop]
+
+    def _look(self, start: int, stop: int, asarray: Callable[[Any], Tensor]) -> tuple[Tensor, Tensor, int] | None:
+        ids, rows = self._ids, np.arange(start, stop)
+        after = (ids[None, :-1] == ids[rows, None]) & (ids[rows, None] >= 0) & (np.arange(1, len(ids))[None, :] <= rows[:, None])
+        found, before = after.nonzero()
+        return (asarray(found), asarray(before + 1), len(np.unique(found))) if len(found) else None
+
+
 class MetricMeans:
     """Adds up metric rows block by block and gives the means."""
 
-    def __init__(self, query: Axis, key: Axis, *, aligned: bool, heads: int, xp: Xp, asarray: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self,
+        query: Axis,
+        key: Axis,
+        *,
+        aligned: bool,
+        heads: int,
+        xp: Xp,
+        asarray: Callable[[Any], Tensor],
+        repeats: Repeats | None = None,
+        room: Callable[[tuple[int, ...]], Tensor] | None = None,
+    ) -> None:
         """Prepare for one layer of one input.
 
         Args:
@@ -150,55 +179,42 @@ class MetricMeans:
             heads: how many heads each block has.
             xp: numpy or torch.
             asarray: makes an array of that library, on the device where blocks are, from a numpy array.
+            repeats: of the query tokens, where they were looked for already on this device.
+            room: lends float32 memory of a shape to compute in.
         """
-        self._xp, self._asarray, self._aligned = xp, asarray, aligned
-        self._keys = asarray(np.arange(len(key.tokens)))
+        self._xp, self._asarray, self._aligned, self._heads, self._room = xp, asarray, aligned, heads, room
+        self._positions = asarray(np.arange(max(len(query.tokens), len(key.tokens)), dtype=np.float32))
+        self._total = len(key.tokens)
         special = np.array(key.special if key.special is not None else np.zeros(len(key.tokens)), dtype=np.float32)
         special[:1] = 0
         self._separators = asarray(special) if special.any() else None
-        self._ids = _same(query) if aligned and len(query.tokens) > 1 else None
+        self._repeats = (repeats or Repeats(query)) if aligned and len(query.tokens) > 1 else None
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
 
     def add(self, weights: Tensor, start: int) -> None:
         """Add query rows ``start …`` of all heads, float32 ``[heads, rows, keys]``; later keys may be left out where all are 0."""
-        rows = np.arange(start, start + weights.shape[1])
-        width = weights.shape[-1]
-        repeats = self._repeats(rows)
         block = Block(
             weights=weights,
-            rows=self._asarray(rows),
-            keys=self._keys[:width],
-            total=len(self._keys),
+            start=start,
+            total=self._total,
             xp=self._xp,
             aligned=self._aligned,
-            separators=None if self._separators is None else self._separators[:width],
-            repeats=None if repeats is None else repeats[:, :width],
+            positions=self._positions,
+            separators=None if self._separators is None else self._separators[: weights.shape[2]],
+            repeats=None if self._repeats is None else self._repeats.of(start, start + weights.shape[1], self._asarray),
+            room=None if self._room is None else self._room(tuple(weights.shape)),
         )
         for name, metric in METRICS.items():
             found = metric(block)
             if found is not None:
-                values, counted = found
-                self._sums[name] = self._sums.get(name, 0) + (values * counted[None]).sum(-1)
-                self._counts[name] = self._counts.get(name, 0) + counted.sum()
+                self._sums[name] = self._sums.get(name, 0) + found[0]
+                self._counts[name] = self._counts.get(name, 0) + found[1]
 
-    def _repeats(self, rows: Any) -> Tensor | None:
-        if self._ids is None:
-            return None
-        after = np.zeros((len(rows), len(self._ids)), dtype=np.float32)
-        after[:, 1:] = (self._ids[None, :-1] == self._ids[rows, None]) & (self._ids[rows, None] >= 0)
-        after *= np.arange(len(self._ids))[None, :] <= rows[:, None]
-        return self._asarray(after) if after.any() else None
-
-    def means(self, heads: int) -> dict[str, Tensor]:
+    def means(self) -> dict[str, Tensor]:
         """Return name → mean per head, NaN where the metric is not defined for these tokens; still on the device."""
-        result = {}
-        for name in METRICS:
-            if name in self._sums:
-                result[name] = self._sums[name] / self._counts[name]  # 0/0 is NaN: no row counts
-            else:
-                result[name] = self._asarray(np.full(heads, np.nan, dtype=np.float32))
-        return result
+        undefined = self._asarray(np.full(self._heads, np.nan, dtype=np.float32))
+        return {name: self._sums[name] / self._counts[name] if self._counts.get(name) else undefined for name in METRICS}
 
 
 def _same(axis: Axis) -> Any:
@@ -215,4 +231,4 @@ def head_metrics(weights: FloatArray, query: Axis, key: Axis, *, aligned: bool) 
     means = MetricMeans(query, key, aligned=aligned, heads=len(weights), xp=np, asarray=np.asarray)
     means.add(np.asarray(weights, dtype=np.float32), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: np.asarray(mean, dtype=np.float32) for name, mean in means.means(len(weights)).items()}
+        return {name: np.asarray(mean, dtype=np.float32) for name, mean in means.means().items()}

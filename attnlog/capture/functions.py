@@ -68,13 +68,6 @@ class FunctionTap(TorchFunctionMode):
         self._doubted = doubted
         self._told = told
         self._lineage = Lineage()
-        self._taps: dict[str, Callable[[str, Function, Any, Any, Any], None]] = {
-            **dict.fromkeys(_VALUES | _LAYOUT, self._through),
-            **dict.fromkeys(_PRODUCTS, self._product),
-            **dict.fromkeys(_SOFTMAX, self._softmax),
-            "scaled_dot_product_attention": self._attention,
-            "multi_head_attention_forward": self._multi_head,
-        }
 
     def __enter__(self) -> Any:
         """Begin to see."""
@@ -96,7 +89,9 @@ class FunctionTap(TorchFunctionMode):
         """Run a function of torch, and look at what it gave."""
         result = func(*args, **kwargs) if kwargs else func(*args)
         name = getattr(func, "__name__", "")
-        tap = self._taps.get(name)
+        tap = _TAPS.get(name)
+        if tap is FunctionTap._through and not self._lineage and self._origins is None:
+            return result  # most of what a model computes, most of the time: there is nothing to follow
         try:
             if tap is not None or (self._origins is not None and name in WATCHED):
                 # What is computed here is no part of the model's graph: a checkpointed region counts what is saved in it.
@@ -104,7 +99,7 @@ class FunctionTap(TorchFunctionMode):
                     if self._origins is not None and name in WATCHED:
                         self._origins.follow(name, func, args, kwargs or {}, result)
                     if tap is not None and not interface.inside():
-                        tap(name, func, args, kwargs or {}, result)
+                        tap(self, name, func, args, kwargs or {}, result)
         except AttnlogError:
             raise  # a layer or head that is not there: the user's to mend
         except Exception as error:
@@ -265,6 +260,16 @@ class FunctionTap(TorchFunctionMode):
                 call = multihead.call_of(module, func, args, kwargs, result[0])
             if call is not None:
                 self._seen(call)
+
+
+# Not of the object: it would hold itself, and all that was recorded, until the collector of cycles comes by.
+_TAPS: dict[str, Callable[[FunctionTap, str, Function, Any, Any, Any], None]] = {
+    **dict.fromkeys(_VALUES | _LAYOUT, FunctionTap._through),
+    **dict.fromkeys(_PRODUCTS, FunctionTap._product),
+    **dict.fromkeys(_SOFTMAX, FunctionTap._softmax),
+    "scaled_dot_product_attention": FunctionTap._attention,
+    "multi_head_attention_forward": FunctionTap._multi_head,
+}
 
 
 def _after(node: Weights, name: str, args: Any, out: torch.Tensor) -> Weights:

@@ -38,6 +38,10 @@ class Lineage:
 
     _known: dict[int, tuple[weakref.ref[torch.Tensor], Scores | Weights]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Say whether anything is known of any tensor."""
+        return bool(self._known)
+
     def of(self, tensor: Any) -> Scores | Weights | None:
         """Return what is known of a tensor."""
         found = self._known.get(id(tensor))

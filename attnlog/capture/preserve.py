@@ -14,6 +14,7 @@ import torch
 
 _CAPTURING = "transformers.utils.output_capturing"  # where it makes them
 _INSTALLED = "_output_capturing_hooks_installed"  # by which transformers knows that its own are there
+_PLAIN = (bool, int, float, str, type(None), torch.Tensor)  # attributes that a forward pass may set
 _one_at_a_time = threading.RLock()  # two captures of one model would each restore what the other set
 
 
@@ -76,11 +77,8 @@ def _modules(model: torch.nn.Module) -> Any:
             name: (buffer, None if buffer is None else (buffer._version, buffer.clone())) for name, buffer in module._buffers.items()
         }
         # A wrapper that shards weights keeps there in which state they are, and sets it at its first forward pass for good.
-        plain = {
-            name: value
-            for name, value in vars(module).items()
-            if isinstance(value, (bool, int, float, str, torch.Tensor, type(None))) and type(module).__name__ != "FullyShardedDataParallel"
-        }
+        ours = vars(module).items() if type(module).__name__ != "FullyShardedDataParallel" else ()
+        plain = {name: value for name, value in ours if isinstance(value, _PLAIN)}
         hooks = set(module._forward_hooks)
         kept.append((module, module.training, buffers, plain, hooks))
 

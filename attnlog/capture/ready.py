@@ -127,7 +127,7 @@ def _axes(model: Any, kept: dict[str, torch.Tensor], tokenizer: Any, row: int) -
         if not bool(mask.any()):
             raise InputError(f"row {row} of {side}attention_mask masks every token")
         where = mask.nonzero().flatten()
-        axes[axis] = _id_axis([int(i) for i in ids[where]], None, tokenizer)
+        axes[axis] = _id_axis(ids[where].tolist(), None, tokenizer)
         positions[axis] = where
     return axes, positions
 
@@ -177,7 +177,7 @@ def _text_rows(model: Any, given: dict[str, Any], tokenizer: Any, encoder_decode
                 mine = name.startswith("decoder_") == bool(side) if encoder_decoder else True
                 if mine:
                     kept[name] = tensor[row][mask] if tensor.ndim > 1 and tensor.shape[1] == width else tensor[row]
-            axes[axis] = _id_axis([int(i) for i in kept[f"{side}input_ids"]], kept.get("token_type_ids") if not side else None, tokenizer)
+            axes[axis] = _id_axis(kept[f"{side}input_ids"].tolist(), kept.get("token_type_ids") if not side else None, tokenizer)
         prepared.append(Prepared(Input(axes), kept, masks=given_masks))
     return prepared
 
@@ -188,5 +188,5 @@ def _shifted_mask(labels: torch.Tensor) -> torch.Tensor:
 
 
 def _id_axis(ids: list[int], types: torch.Tensor | None, tokenizer: Any) -> Axis:
-    segments = None if types is None or not bool(types.any()) else tuple(int(t) for t in types)
+    segments = None if types is None or not bool(types.any()) else tuple(types.long().tolist())
     return Axis(tokens=token_names(ids, tokenizer), ids=tuple(ids), segments=segments, special=special_marks(ids, tokenizer))

@@ -20,11 +20,13 @@ from attnlog.capture.places import Place, Places
 from attnlog.capture.projection import ValueNorms
 from attnlog.capture.rerun import Returned
 from attnlog.capture.running import batch_first
+from attnlog.capture.scratch import Scratch
 from attnlog.capture.spill import Spill
 from attnlog.capture.wanted import Wanted, check_known
-from attnlog.capture.weights import Row, by_identity, compute
+from attnlog.capture.weights import Row, by_identity, compute, taken
 from attnlog.capture.whole import assembled
 from attnlog.errors import LayerError
+from attnlog.metrics import Repeats
 from attnlog.record import Array, Capture, FloatArray, Input, Layer, Missing, Vectors
 
 
@@ -49,23 +51,25 @@ class Recorder:
         self._rotary = _rotary(model)
         self._norms = ValueNorms(model)
         self._spill = Spill()
+        self._scratch = Scratch()
         self._layers: list[Layer] = []
         self._missing: dict[Missing, None] = {}
         self._seen: dict[str, set[int]] = {}
         self._batch: Batch | None = None
         self._sights = Sights()
+        self._repeats: dict[tuple[int, str], Repeats] = {}
         self._computing = False
         self._error: Exception | None = None
 
     def begin(self, batch: Batch) -> None:
         """Make ready for the forward pass of a batch."""
-        self._batch, self._sights = batch, Sights()
+        self._batch, self._sights, self._repeats = batch, Sights(), {}
         self.numbers.restart()
         self._places.begin(batch)
 
     def end(self) -> None:
         """Let go of what belonged to the batch, and raise what failed in it."""
-        self._batch, self._sights = None, Sights()
+        self._batch, self._sights, self._repeats = None, Sights(), {}
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -214,9 +218,11 @@ class Recorder:
         at = number * place.folds + fold
         sight = self._sights.of(call, at, queries, keys)
         query_axis, key_axis = self._places.axis(number, place.query_axis), self._places.axis(number, place.key_axis)
-        row = Row(at, queries, keys, sight, query_axis, key_axis, place.query_axis == place.key_axis)
+        aligned = place.query_axis == place.key_axis
+        row = Row(at, queries, keys, sight, query_axis, key_axis, aligned, self._repeats_of(number, place) if aligned else None)
         how: dict[str, Any] = {
             "precision": self._wanted.precision,
+            "scratch": self._scratch,
             "dense_tokens": self._wanted.dense_tokens,
             "keep": "attention" in self._wanted.records,
             "metrics": self._wanted.metrics,
@@ -263,18 +269,26 @@ class Recorder:
             metrics=found.metrics,
         )
 
+    def _repeats_of(self, number: int, place: Place) -> Repeats | None:
+        if not self._wanted.metrics:
+            return None
+        key = (number, place.query_axis)
+        if key not in self._repeats:
+            self._repeats[key] = Repeats(self._places.axis(*key))
+        return self._repeats[key]
+
     def _vectors(self, call: Call, row: Row, heads: torch.Tensor, size: int, kind: str, layer: int) -> Vectors | None:
         if not {"vectors", "values"} & self._wanted.records:
             return None
         if call.query is None or call.key is None:
             self._miss(kind, layer, "vectors", "its scores are not a product of queries and keys that could be followed")
             return None
-        groups = torch.unique(torch.div(heads, size, rounding_mode="floor"))
+        groups = heads if size == 1 else torch.unique(torch.div(heads, size, rounding_mode="floor"))
         values = call.value if "values" in self._wanted.records else None
         found = Vectors(
-            q=_host(call.query[row.number][heads][:, row.queries]),
-            k=_host(call.key[row.number][groups][:, row.keys]),
-            v=None if values is None else _host(values[row.number][groups][:, row.keys]),
+            q=self._host(taken(call.query[row.number], heads, row.queries)),
+            k=self._host(taken(call.key[row.number], groups, row.keys)),
+            v=None if values is None else self._host(taken(values[row.number], groups, row.keys)),
             scale=call.scale,
             softcap=call.softcap,
             causal=row.sight.causal,
@@ -283,10 +297,17 @@ class Recorder:
             rotary=self._rotary and row.aligned,
             norms=None if values is None else self._value_norms(call, row, heads, kind, layer),
         )
-        if not all(np.isfinite(part).all() for part in (found.q, found.k, found.v) if part is not None):
+        if not all(_numbers(part) for part in (found.q, found.k, found.v) if part is not None):
             self._miss(kind, layer, "vectors", "they are not numbers (the model gave NaN or infinity)")
             return None
         return found
+
+    def _host(self, vectors: torch.Tensor) -> Array:
+        """Copy vectors to the host in float32: half-precision types of models go into it exactly."""
+        host = self._scratch.take("vectors", tuple(vectors.shape), torch.device("cpu")).copy_(vectors.detach())
+        kept = self._spill.keep(host.numpy())
+        assert kept is not None
+        return kept
 
     def _value_norms(self, call: Call, row: Row, heads: torch.Tensor, kind: str, layer: int) -> FloatArray | None:
         assert call.value is not None
@@ -304,9 +325,10 @@ def _sources(origins: Origins, call: Call) -> Sources | None:
     return Sources(queries[0][:, 0, :, 0], keys[0][:, 0, :, 0], queries[1])
 
 
-def _host(tensor: torch.Tensor) -> Array:
-    """Copy vectors to the host in float32: half-precision types of models go into it exactly."""
-    return np.asarray(tensor.float().cpu())
+def _numbers(array: Array) -> bool:
+    """Say whether all are finite: where their sum is, they are, and it is sooner found."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
 
 
 def _rotary(model: torch.nn.Module) -> bool:

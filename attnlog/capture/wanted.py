@@ -67,10 +67,11 @@ def check_known(wanted: Wanted, known: Collection[int]) -> None:
 def _check_model(model: Any) -> None:
     if not isinstance(model, torch.nn.Module):
         raise ModelError(f"the model is a {type(model).__name__}: give a torch.nn.Module")
-    # Weights that accelerate keeps elsewhere are on no device until their module runs.
-    hooked = hasattr(model, "hf_device_map") or any(hasattr(module, "_hf_hook") for module in model.modules())
     meta = next((name for name, p in model.named_parameters() if p.device.type == "meta"), None)
-    if meta is not None and not hooked:
+    if meta is None:
+        return
+    # Weights that accelerate keeps elsewhere are on no device until their module runs.
+    if not hasattr(model, "hf_device_map") and not any(hasattr(module, "_hf_hook") for module in model.modules()):
         raise ModelError(
             f"{meta} is on the meta device, which holds no numbers: load the model's weights first (from_pretrained, to_empty)"
         )

@@ -5,7 +5,6 @@ weights = softmax(softcap(scale · q·kᵀ) + position bias + mask [with sink]),
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,14 @@ import torch
 from attnlog.capture.call import Call
 from attnlog.capture.masks import Sight, Sights
 from attnlog.capture.quantise import Codes
+from attnlog.capture.scratch import Scratch
 from attnlog.capture.sparse import Keeper
-from attnlog.metrics import MetricMeans
+from attnlog.metrics import MetricMeans, Repeats
 from attnlog.record import Array, Axis, FloatArray, Sparse
 
-BLOCK = 128  # query rows at a time: a block of all heads stays in the cache while it is used
+BLOCK = 128  # query rows at a time, at most
+LEAST = 32  # rows of a block; fewer would cost more in calls than the cache saves
+CACHED = 3 << 20  # bytes of a block of all heads that stay in the cache while it is used
 # Greatest relative difference between weights · v and the module's own output that rounding explains.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
 
@@ -35,13 +37,14 @@ class Row:
     query_axis: Axis
     key_axis: Axis
     aligned: bool
+    repeats: Repeats | None = None  # of the query tokens, where another layer looked for them
 
 
 @dataclass(frozen=True)
 class Found:
     """What one call did for one input."""
 
-    codes: Array | None  # [heads, queries, keys]
+    codes: Array | None  # [heads, queries, keys], in the scratch: good until the next call is computed
     sparse: Sparse | None  # instead of them, for long inputs
     metrics: dict[str, FloatArray]
     explained: FloatArray | None  # [heads]; None without queries and keys
@@ -50,12 +53,14 @@ class Found:
     finite: bool  # what the model's own function gave are numbers
 
 
+@torch.no_grad()
 def compute(
     call: Call,
     row: Row,
     heads: torch.Tensor,
     *,
     precision: str,
+    scratch: Scratch,
     dense_tokens: int | None = None,
     identity: torch.Tensor | None = None,
     keep: bool = True,
@@ -68,72 +73,92 @@ def compute(
         row: which input of its batch.
         heads: int64 numbers of the wanted heads.
         precision: of the returned codes.
+        scratch: room to compute in.
         dense_tokens: of more queries or keys than this only the top keys of each row are returned.
         identity: weights that the model's own function gave for identity values, ``[heads, queries, keys]``, instead of the formula.
         keep: False computes metrics only.
         metrics: False leaves them out.
     """
     device = call.device
-    groups = torch.div(heads, call.group_size, rounding_mode="floor")
+    groups = heads if call.group_size == 1 else torch.div(heads, call.group_size, rounding_mode="floor")
     q = k = v = out = None
     if call.query is not None and call.key is not None:
-        q = _taken(call.query[row.number], heads, row.queries).float() * call.scale
-        k = _taken(call.key[row.number], groups, row.keys).float().transpose(1, 2)
+        q = taken(call.query[row.number], heads, row.queries).float() * call.scale
+        k = taken(call.key[row.number], groups, row.keys).float().transpose(1, 2)
     if call.value is not None and call.output is not None:
-        v = _taken(call.value[row.number], groups, row.keys).float()
-        out = _taken(call.output[row.number].transpose(0, 1), heads, row.queries).float()
+        v = taken(call.value[row.number], groups, row.keys).float()
+        out = taken(call.output[row.number].transpose(0, 1), heads, row.queries).float()
     given = identity if identity is not None else None if call.weights is None else call.weights[row.number]
-    plain = given is None and row.sight.plain and call.softcap is None and call.bias is None
+    # Where the mask only hides keys, q·k and that say it all.
+    alone = given is None and row.sight.plain and call.softcap is None and call.bias is None
     shape = (len(heads), len(row.queries), len(row.keys))
-    means = MetricMeans(
-        row.query_axis,
-        row.key_axis,
-        aligned=row.aligned,
-        heads=len(heads),
-        xp=torch,
-        asarray=lambda array: torch.as_tensor(array, device=device),
-    )
+    means = _means(row, len(heads), device, scratch) if metrics else None
     long = dense_tokens is not None and max(shape[1:]) > dense_tokens
     keeper = Keeper(*shape, precision=precision, device=device) if keep and long else None
-    codes = Codes(shape, precision, device) if keep and not long else None
+    codes = Codes(shape, precision, device, scratch) if keep and not long else None
     finite = torch.ones((), dtype=torch.bool, device=device)
     explained = torch.zeros(len(heads), device=device)
-    checks = torch.zeros(len(heads), device=device)
     # Later keys of a causal block are masked: their weights are 0 and need no computing.
     causal = given is None and row.sight.causal is True and row.aligned and shape[1] == shape[2] and keeper is None
-    for start, stop, rows in _blocks(shape[1], whole=keep or metrics):
+    blocks = _blocks(shape, whole=keep or metrics, cached=keeper is None)
+    ends = [end for _, _, _, those in blocks for end in those]
+    sample = torch.zeros(shape[0], len(ends), shape[2], device=device) if v is not None else None  # of the rows that are checked
+    sampled = 0
+    for start, stop, rows, those in blocks:
         seen = slice(0, stop) if causal else slice(None)
-        scores = None if q is None or k is None else torch.matmul(q[:, rows], k[:, :, seen])
+        scores = None if q is None or k is None else _scores(q[:, rows], k[:, :, seen], scratch)
         if given is not None:
-            weights = _taken(given, heads, row.queries[rows])[:, :, row.keys].float()
+            weights = taken(given, heads, row.queries[rows])[:, :, row.keys].float()
             finite &= weights.isfinite().all()
         else:
             assert scores is not None
             # Where the scores are needed once more, they are not overwritten.
-            weights = _formula(scores if plain else scores.clone(), call, row, heads, rows, seen)
-        if scores is not None and not plain:
-            alone = _explained(scores, call, row, heads, rows, seen, weights)
-            explained = torch.maximum(explained, (alone - weights).abs().amax((1, 2)))
-        if v is not None and out is not None:
-            ends = torch.tensor(sorted({0, weights.shape[1] - 1}), device=device) if keep or metrics else slice(None)
-            difference = torch.matmul(weights[:, ends], v[:, seen]) - out[:, rows][:, ends]
-            checks = torch.maximum(checks, difference.abs().amax((1, 2)).nan_to_num(nan=torch.inf))
-        if metrics:
+            overwritten = scores if alone else scratch.take("weights", tuple(scores.shape), device).copy_(scores)
+            weights = _formula(overwritten, call, row, heads, rows, seen)
+        if scores is not None and not alone:
+            without = _explained(scores, call, row, heads, rows, seen, weights)
+            explained = torch.maximum(explained, (without - weights).abs().amax((1, 2)))
+        if sample is not None:
+            for number, end in enumerate(those):
+                sample[:, sampled, seen] = weights[:, end - start if isinstance(rows, slice) else number]
+                sampled += 1
+        if means is not None:
             means.add(weights, start)
         if keeper is not None:
             keeper.add(weights, start)
         elif codes is not None:
             codes.put(weights if given is None else weights.clamp(0, 1), start)
-    found = None if v is None else max(float(checks.max()), float(call.keywords.get("difference", 0.0)))
+    check, held = None, True
+    if sample is not None and v is not None and out is not None:
+        differences = (torch.matmul(sample, v) - out[:, ends]).abs().amax((1, 2)).nan_to_num(nan=torch.inf)
+        check = max(float(differences.max()), float(call.keywords.get("difference", 0.0)))
+        held = bool((differences <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))
     return Found(
         codes=codes.codes.cpu().numpy() if codes is not None else None,
         sparse=keeper.done() if keeper is not None else None,
-        metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means(len(heads)).items()} if metrics else {},
+        metrics={name: np.asarray(mean.float().cpu()) for name, mean in means.means().items()} if means is not None else {},
         explained=None if q is None else explained.cpu().numpy(),
-        check=found,
-        held=v is None or (bool((checks <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))),
+        check=check,
+        held=held,
         finite=bool(finite),
     )
+
+
+def _means(row: Row, heads: int, device: torch.device, scratch: Scratch) -> MetricMeans:
+    return MetricMeans(
+        row.query_axis,
+        row.key_axis,
+        aligned=row.aligned,
+        heads=heads,
+        xp=torch,
+        asarray=lambda array: torch.as_tensor(array, device=device),
+        repeats=row.repeats,
+        room=lambda shape: scratch.take("room", shape, device),
+    )
+
+
+def _scores(q: torch.Tensor, k: torch.Tensor, scratch: Scratch) -> torch.Tensor:
+    return torch.bmm(q, k, out=scratch.take("scores", (q.shape[0], q.shape[1], k.shape[2]), q.device))
 
 
 def every_weight(call: Call, number: int) -> torch.Tensor:
@@ -143,26 +168,33 @@ def every_weight(call: Call, number: int) -> torch.Tensor:
     rows, columns = torch.arange(queries, device=device), torch.arange(keys, device=device)
     sight = Sights().of(call, number, rows, columns)
     row = Row(number, rows, columns, sight, Axis(tokens=("",) * queries), Axis(tokens=("",) * keys), False)
-    found = compute(call, row, torch.arange(heads, device=device), precision="f32", metrics=False)
+    found = compute(call, row, torch.arange(heads, device=device), precision="f32", scratch=Scratch(), metrics=False)
     if not found.held and call.function is not None:
         return by_identity(call, number)
     return torch.from_numpy(found.codes).to(device)
 
 
-def _blocks(queries: int, *, whole: bool) -> Iterator[tuple[int, int, Any]]:
-    """Say which query rows to compute at a time, from and to: all of them in blocks, or only the first and last of each for the check."""
-    starts = range(0, queries, BLOCK)
+def _blocks(shape: tuple[int, int, int], *, whole: bool, cached: bool) -> list[tuple[int, int, Any, list[int]]]:
+    """Say which query rows to compute at a time, from and to, and which of them to check: the first and last of each block.
+
+    Args:
+        shape: heads, queries and keys.
+        whole: False takes only what is checked, at once.
+        cached: take so few rows that a block stays in the cache.
+    """
+    heads, queries, keys = shape
+    size = min(max(CACHED // (4 * heads * max(keys, 1)) // 16 * 16, LEAST), BLOCK) if cached else BLOCK
+    starts = [(start, min(start + size, queries)) for start in range(0, queries, size)]
+    ends = [sorted({start, stop - 1}) for start, stop in starts]
     if whole:
-        for start in starts:
-            stop = min(start + BLOCK, queries)
-            yield start, stop, slice(start, stop)
-    else:
-        yield 0, queries, sorted({end for start in starts for end in (start, min(start + BLOCK, queries) - 1)})
+        return [(start, stop, slice(start, stop), those) for (start, stop), those in zip(starts, ends, strict=True)]
+    rows = [row for those in ends for row in those]
+    return [(0, queries, rows, rows)]
 
 
-def _taken(tensor: torch.Tensor, heads: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+def taken(tensor: torch.Tensor, heads: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Take some heads and tokens of ``[heads, tokens, …]``, without a copy where that is all of them."""
-    if len(heads) != tensor.shape[0] or heads.is_cuda or not bool((heads == torch.arange(len(heads))).all()):
+    if len(heads) != tensor.shape[0] or heads.is_cuda or heads.tolist() != list(range(len(heads))):
         tensor = tensor[heads]
     return tensor if len(tokens) == tensor.shape[1] else tensor[:, tokens]
 
@@ -199,7 +231,8 @@ def _softmax(scores: torch.Tensor, call: Call, heads: torch.Tensor, *, hollow: b
     if call.sinks is not None:
         sink = call.sinks.to(scores.device)[heads].float()[:, None, None].expand(-1, scores.shape[1], 1)
         return torch.softmax(torch.cat([scores, sink], -1), -1)[..., :-1].nan_to_num(0.0)
-    weights = torch.softmax(scores, -1)
+    # In place on the CPU, where each row is read before it is written; other devices promise no such thing.
+    weights = torch.softmax(scores, -1, out=scores if scores.device.type == "cpu" else None)
     return weights.nan_to_num_(0.0) if hollow else weights
 
 

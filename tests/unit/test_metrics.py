@@ -84,7 +84,7 @@ def test_blocks_of_rows_in_torch_give_what_whole_matrices_in_numpy_give(blocks):
     for rows in blocks:
         means.add(torch.as_tensor(weights[:, start : start + rows]), start)
         start += rows
-    for name, values in means.means(3).items():
+    for name, values in means.means().items():
         np.testing.assert_allclose(np.asarray(values), whole[name], rtol=1e-5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from typing import Any
 
@@ -15,7 +16,11 @@ from attnlog.capture.spill import Spill
 
 def test_small_captures_stay_in_memory() -> None:
     array = np.arange(1000, dtype=np.uint8)
-    assert Spill().keep(array) is array
+    kept = Spill().keep(array)
+    assert kept is not None
+    assert kept.flags.owndata
+    array[:] = 0  # the caller's memory is used again
+    assert np.array_equal(kept, np.arange(1000, dtype=np.uint8))
     assert Spill().keep(None) is None
 
 
@@ -46,8 +51,39 @@ def test_without_room_on_the_disk_they_stay_in_memory(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(module, "IN_MEMORY", 100)
     monkeypatch.setattr(module.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(module, "_free", [])
     array = np.ones((20, 20), dtype=np.uint8)
-    assert Spill().keep(array) is array
+    kept = Spill().keep(array)
+    assert kept is not None
+    assert kept.flags.owndata
+    assert np.array_equal(kept, array)
+
+
+def test_a_file_is_used_again_only_when_nothing_of_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    monkeypatch.setattr(module, "_free", [])
+    array = np.arange(200, dtype=np.uint8)
+    first, second = Spill().keep(array), Spill().keep(array[::-1])
+    assert np.array_equal(first, array)
+    assert np.array_equal(second, array[::-1])
+    assert module._free == []
+    del second
+    gc.collect()
+    assert len(module._free) == 1
+    third = Spill().keep(array * 0)
+    assert module._free == []
+    assert np.array_equal(first, array)
+    assert not third.any()
+
+
+def test_a_forked_process_leaves_its_parents_files_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    monkeypatch.setattr(module, "_free", [])
+    kept = Spill().keep(np.arange(200, dtype=np.uint8))
+    monkeypatch.setattr(module.os, "getpid", lambda: -1)  # as in a child
+    del kept
+    gc.collect()
+    assert module._free == []
 
 
 def test_a_capture_of_a_model_is_the_same_whether_it_waits_in_a_file_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,10 +233,12 @@ class Recorder:
             found = compute(call, row, heads, **how)
         tap = call.tap
         if not found.held and call.function is not None:
-            weights = by_identity(call, at)
-            with exactly:
-                again = compute(call, row, heads, identity=weights, **how)
-            found, tap = again, "identity"
+            weights, reason = _asked(call, at)
+            if weights is None:
+                self._miss(kind, layer, "weights from the module's own function", reason)
+            else:
+                with exactly:
+                    found, tap = compute(call, row, heads, identity=weights, **how), "identity"
         if not found.finite:
             self._miss(kind, layer, "attention", "its weights are not numbers (the model gave NaN or infinity)")
             found = replace(found, codes=None, sparse=None, metrics={})
@@ -323,6 +325,14 @@ def _sources(origins: Origins, call: Call) -> Sources | None:
     if call.tap != "interface" or queries is None or keys is None or queries[1] != keys[1]:
         return None
     return Sources(queries[0][:, 0, :, 0], keys[0][:, 0, :, 0], queries[1])
+
+
+def _asked(call: Call, row: int) -> tuple[torch.Tensor | None, str]:
+    """Ask the model's own function for its weights; None, and why not, where it does not take one input alone."""
+    try:
+        return by_identity(call, row), ""
+    except Exception as error:  # of any kind: the function is the model's
+        return None, f"it does not take identity values ({type(error).__name__}: {error})".splitlines()[0][:300]
 
 
 def _numbers(array: Array) -> bool:

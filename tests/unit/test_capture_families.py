@@ -175,6 +175,29 @@ def test_what_the_formula_does_not_explain_is_taken_from_the_models_own_function
     np.testing.assert_allclose(capture.weights("self", 0).sum(-1), 1, atol=1e-6)
 
 
+def test_a_function_that_takes_no_identity_values_leaves_the_formula_and_says_so():
+    """What a second call of the model's own function raises is no error of the capture."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
+
+    def once_only(module, query, key, value, attention_mask, scaling=None, **_):
+        if len(query) == 1:
+            raise RuntimeError("a batch of two, please")
+        scores = query @ key.repeat_interleave(query.shape[1] // key.shape[1], 1).transpose(2, 3) * scaling
+        weights = torch.softmax(scores - torch.arange(key.shape[2]), -1)
+        return (weights @ value.repeat_interleave(query.shape[1] // value.shape[1], 1)).transpose(1, 2), None
+
+    AttentionInterface.register("once_only", once_only)
+    try:
+        model = build("llama")
+        model.config._attn_implementation = "once_only"
+        capture = attnlog.capture(model, {"input_ids": torch.arange(4, 24).reshape(2, 10)})
+    finally:
+        del ALL_ATTENTION_FUNCTIONS._global_mapping["once_only"]
+    said = {one.what: str(one) for one in capture.missing}
+    assert "a batch of two, please" in said["weights from the module's own function"]
+    assert "verified weights" in said
+
+
 def test_axes_of_kinds():
     assert axes_of("cross") == ("decoder", "encoder")
     assert axes_of("self") == ("self", "self")

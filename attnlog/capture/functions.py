@@ -173,7 +173,7 @@ class FunctionTap(TorchFunctionMode):
             return
         dropped = node.before is not None and node.before.numel() == weights.numel()
         weights = node.before.reshape(weights.shape) if dropped and node.before is not None else weights
-        if node.scores is None and heads_of(module) is None:
+        if node.scores is None and heads_of(module) is None and not self._shared(weights):
             return  # a gate over experts, say: nothing tells that these are heads looking at tokens
         if not weights.is_floating_point() or bool((weights < 0).any() | (weights.sum(-1) > 1.01).any()):
             if node.scores is not None:
@@ -214,6 +214,10 @@ class FunctionTap(TorchFunctionMode):
                 sources=sources,
             )
         )
+
+    def _shared(self, weights: torch.Tensor) -> bool:
+        """Say whether several rows of each input read the same values: learned queries then, whatever their scores were made of."""
+        return tuple(weights.shape[:-2]) == (self._rows(),) and weights.shape[-2] > 1
 
     def _attention(self, name: str, func: Function, args: Any, kwargs: Any, result: Any) -> None:
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")

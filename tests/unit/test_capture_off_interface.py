@@ -140,6 +140,28 @@ class Classifier(nn.Module):
         return torch.softmax(self.linear(x), -1)
 
 
+class Pooling(nn.Module):
+    """Learned places that read the tokens: their scores come out of a projection, not of a product with keys."""
+
+    def __init__(self):
+        super().__init__()
+        self.score, self.value = nn.Linear(16, 3), nn.Linear(16, 8)
+
+    def forward(self, x):
+        self.weights = self.score(x).transpose(1, 2).softmax(-1)
+        return torch.einsum("...si,...id->...sd", self.weights, self.value(x))
+
+
+def test_places_that_read_the_tokens_without_keys_are_attention_without_vectors():
+    torch.manual_seed(0)
+    model = Pooling().eval()
+    capture = attnlog.capture(model, torch.randn(2, 5, 16))
+    assert len(capture.layers) == 2
+    for layer in capture.layers:
+        np.testing.assert_allclose(layer.weights[0], model.weights[layer.input].detach().numpy(), atol=1e-6)
+    assert {one.what for one in capture.missing} == {"vectors"}
+
+
 @pytest.mark.parametrize("kind", [Router, Prototypes, Classifier])
 def test_a_softmax_that_is_no_attention_is_not_taken_for_it(kind):
     torch.manual_seed(0)

@@ -248,7 +248,7 @@ class Reading(ReadingBeside):
         return f", because {reasons[0]}" if reasons else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Capture(Reading):
     """In memory: everything recorded for some inputs in one forward pass."""
 
@@ -259,6 +259,14 @@ class Capture(Reading):
     config: Mapping[str, object] = field(default_factory=dict)
     hidden_states: tuple[States, ...] = ()
     outputs: tuple[Output, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what was recorded, in one line: the arrays are many."""
+        lengths = ", ".join(" and ".join(f"{len(axis.tokens)} {name}" for name, axis in one.axes.items()) for one in self.inputs[:4])
+        more = ", …" if len(self.inputs) > 4 else ""
+        kinds = {one.kind: (len({x.layer for x in self.layers if x.kind == one.kind}), len(one.heads)) for one in self.layers}
+        found = "; ".join(f"{kind}: {layers} layers × {heads} heads" for kind, (layers, heads) in kinds.items()) or "no attention"
+        return f"Capture({len(self.inputs)} inputs of {lengths}{more} tokens; {found}; missing: {len(self.missing)})"
 
     def all_states(self) -> Sequence[States]:
         """Hidden states of all inputs."""

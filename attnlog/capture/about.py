@@ -31,7 +31,10 @@ def none_seen(model: torch.nn.Module) -> str:
     """Say why nothing was recorded."""
     names = sorted({type(m).__name__ for m in model.modules() if re.search("att(entio)?n", type(m).__name__, re.IGNORECASE)})
     if not names:
-        return f"{type(model).__name__} has no attention: there is nothing to record"
+        return (
+            f"{type(model).__name__} has no attention that can be seen: no softmax over queries and keys met values; "
+            "with weights of your own, use attnlog.from_tensors"
+        )
     return (
         f"{type(model).__name__} ({names[0]}) computed no weights of queries and keys that could be seen: its attention is of another kind "
         "or runs in code that torch does not see; with weights of your own, use attnlog.from_tensors"

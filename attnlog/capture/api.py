@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from attnlog.capture.about import none_seen
+from attnlog.capture.checks import check_batch_first, check_tokenizer
 from attnlog.capture.extras import RECORDS as BESIDE
 from attnlog.capture.extras import Asked, Extras, labels_of
 from attnlog.capture.inputs import Batch, Inputs, batches, device_of, prepare
@@ -22,6 +23,7 @@ from attnlog.capture.wanted import ATTENTION, Wanted, wanted_of
 from attnlog.errors import ArgumentError, AttnlogError, NoAttentionError
 from attnlog.record import Capture
 from attnlog.saliency import Saliency
+from attnlog.scalars import whole_number
 
 RECORDS = (*ATTENTION, *BESIDE)
 
@@ -84,8 +86,10 @@ def capture(
     model = unwrapped(model)
     wanted = wanted_of(model, layers, heads, record, precision, dense_tokens, known=RECORDS)
     wanted = replace(wanted, metrics=bool(metrics))
-    if batch_size < 1 or (max_tokens is not None and max_tokens < 2):
-        raise ArgumentError(f"batch_size={batch_size} and max_tokens={max_tokens} must be at least 1 and 2")
+    whole_number("batch_size", batch_size, 1)
+    if max_tokens is not None:
+        whole_number("max_tokens", max_tokens, 2, ", or None for no limit of its own")
+    check_tokenizer(tokenizer)
     if saliency is not None and (not isinstance(saliency, Saliency) or "saliency" not in wanted.records):
         raise ArgumentError(f"saliency is {saliency!r}, record {record!r}: give an attnlog.Saliency, and name 'saliency' in record")
     prepared = ranks.stage(lambda: prepare(model, inputs, tokenizer, max_tokens=max_tokens))
@@ -108,7 +112,9 @@ def capture(
         given = batches(model, prepared, size=1, pad=pad, device=device)
         follow = recorder.folded
         with preserved(runner):
-            recorder = ranks.stage(lambda: _alone(runner, Recorder(model, wanted, follow=follow), given)) or recorder
+            alone = ranks.stage(lambda: _alone(runner, Recorder(model, wanted, follow=follow), given))
+        check_batch_first(model, len(given), recorder.sizes, alone.sizes if alone is not None else {})
+        recorder = alone or recorder
     if recorder.incomplete:
         with preserved(runner):
             ranks.stage(lambda: fill_in(runner, recorder, given))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from attnlog.capture.inputs import accepted_by, vocabulary
-from attnlog.errors import InputError
+from attnlog.errors import ArgumentError, InputError
 
 _ANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
@@ -64,11 +64,63 @@ def check_values(model: Any, given: Mapping[str, Any]) -> None:
     if labels is None or isinstance(labels, dict) or (isinstance(labels, list) and any(isinstance(one, dict) for one in labels)):
         return
     labels = tensor_of("labels", labels)
+    _check_shape(model, labels, given)
     name = type(model).__name__
     classes = getattr(getattr(model, "config", None), "num_labels", None) if "Classification" in name else None
     classes = vocabulary(model) if classes is None and "input_ids" in given and "Classification" not in name else classes
     if not labels.is_floating_point() and classes is not None:
         _check_range("labels", labels[labels != -100], classes, f"{name} has labels", " (and -100 for none)")
+
+
+def _check_shape(model: Any, labels: torch.Tensor, given: Mapping[str, Any]) -> None:
+    """Refuse labels that are neither for each input, nor for each token, nor for each class."""
+    if given.get("input_ids") is None or labels.ndim == 0:
+        return
+    ids = tensor_of("input_ids", given["input_ids"])
+    rows, tokens = (1, len(ids)) if ids.ndim == 1 else tuple(ids.shape[:2])
+    classes = getattr(getattr(model, "config", None), "num_labels", None)
+    widths = (tokens, classes, 1) if "decoder_input_ids" not in accepted_by(model) else (labels.shape[-1],)
+    fits = labels.shape[0] == rows if labels.ndim == 1 else labels.shape[0] == rows and labels.shape[1] in widths
+    if not fits and not (ids.ndim == 1 and labels.ndim == 1 and len(labels) == tokens):
+        raise InputError(
+            f"labels have shape {tuple(labels.shape)}, input_ids {tuple(ids.shape)}: give one for each input, or one for each token "
+            "(-100 for none)"
+        )
+
+
+def check_tokenizer(tokenizer: Any) -> None:
+    """Refuse what is no tokenizer.
+
+    Raises:
+        ArgumentError: the message says what to give.
+    """
+    if tokenizer is not None and not callable(tokenizer) and not hasattr(tokenizer, "convert_ids_to_tokens"):
+        raise ArgumentError(f"tokenizer is {tokenizer!r}: give the tokenizer itself, as AutoTokenizer.from_pretrained returns it")
+
+
+def check_batch_first(model: Any, rows: int, together: Mapping[str, tuple[int, int]], alone: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse inputs of a user's own module whose dimension 0 turned out to be tokens: one row alone is another computation.
+
+    Args:
+        model: whose own modules of transformers are known to take the batch first.
+        rows: how many inputs there would be.
+        together: queries and keys of each module with all rows at once.
+        alone: the same with one row.
+
+    Raises:
+        InputError: the message names the module, and what to do.
+    """
+    if hasattr(model, "config") or rows < 2:
+        return
+    for path, whole in together.items():
+        one = alone.get(path, whole)
+        if any(all_of_them == rows and single == 1 for all_of_them, single in zip(whole, one, strict=True)):
+            raise InputError(
+                f"{path or type(model).__name__} attends over {whole[0]} × {whole[1]} positions when it gets all {rows} rows of the "
+                f"inputs, and over {one[0]} × {one[1]} when it gets one: dimension 0 holds tokens, not inputs. Put the batch first "
+                "(nn.MultiheadAttention and nn.TransformerEncoderLayer take batch_first=True; wrap what cannot in a module that "
+                "transposes); a single input is [1, tokens, …]"
+            )
 
 
 def _check_range(name: str, values: torch.Tensor, count: int, there: str, more: str = "") -> None:

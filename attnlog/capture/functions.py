@@ -45,7 +45,7 @@ class FunctionTap(TorchFunctionMode):
         rows: Callable[[], int],
         origins: Origins | None,
         failed: Callable[[Exception], None],
-        doubted: Callable[[], None],
+        doubted: Callable[[torch.nn.Module, tuple[int, int]], None],
         told: Callable[[torch.nn.Module, str], None],
     ) -> None:
         """Prepare.
@@ -56,7 +56,7 @@ class FunctionTap(TorchFunctionMode):
             rows: says how many rows the batch at hand has.
             origins: follows tokens too, for models that fold windows into the batch.
             told: gets what is attention and cannot be recorded, with the reason.
-            doubted: is called where nobody can tell which weights are of which input.
+            doubted: is called where nobody can tell which weights are of which input, with the module and how many queries and keys.
             failed: gets what goes wrong in following; what `seen` raises for a user's mistake goes on.
         """
         super().__init__()
@@ -182,7 +182,7 @@ class FunctionTap(TorchFunctionMode):
         rows = self._rows()
         lead = batch_of(tuple(weights.shape[:-2]), rows, module, said=node.lead)
         if lead is None:
-            self._doubted()
+            self._doubted(module, (weights.shape[-2], weights.shape[-1]))
             return
         scores = node.scores
         query = key = sources = None
@@ -227,9 +227,10 @@ class FunctionTap(TorchFunctionMode):
         if module is None or not all(isinstance(t, torch.Tensor) and t.ndim >= 2 for t in (query, key, value)):
             return
         assert isinstance(query, torch.Tensor)
+        assert isinstance(key, torch.Tensor)
         lead = batch_of(tuple(query.shape[:-2]), self._rows(), module)
         if lead is None:
-            self._doubted()
+            self._doubted(module, (query.shape[-2], key.shape[-2]))
             return
         parts = [laid_out(t, lead) for t in (query, key, value, result)]
         if any(part is None for part in parts):

@@ -67,7 +67,9 @@ class Places:
         inputs = len(self._batch.numbers) if self._batch.rows is None else self._batch.rows
         batch, _, queries, keys = call.shape
         if not batch or batch % inputs or not queries or not keys:
-            return f"its weights have shape {list(call.shape)}, which does not fit {inputs} inputs: give one input at a time"
+            return (
+                f"its weights have shape {list(call.shape)}, which does not fit {inputs} inputs: give one input at a time, the batch first"
+            )
         path = self._numbers.path(call.module)
         side = self._numbers.side(path) if call.returned is None else self._numbers.side_of_output(call.returned[0])
         crossing = crosses(path) if call.returned is None else call.returned[0] == "cross_attentions"

@@ -43,6 +43,7 @@ class Recorder:
         """
         self.calls = 0
         self.doubted = False  # of some attention nobody can tell which input it is of, unless each runs alone
+        self.sizes: dict[str, tuple[int, int]] = {}  # queries and keys that each module attended over
         self.folded = False  # some attention was computed in parts of an input
         self.origins = Origins(lambda: self.rows, getattr(getattr(model, "config", None), "hidden_size", None)) if follow else None
         self.numbers = LayerNumbers(model, main_axis(model))
@@ -96,6 +97,7 @@ class Recorder:
     def _record(self, call: Call) -> None:
         assert self._batch is not None
         self.calls += 1
+        self.sizes.setdefault(self.numbers.path(call.module), call.shape[2:])
         if self.origins is not None:
             call = self._whole(call, self.origins)
         place = self._places.of(call)
@@ -156,8 +158,9 @@ class Recorder:
         if isinstance(place, str) or (place.kind, place.layer) not in recorded:
             self.see(call)
 
-    def doubt(self) -> None:
-        """Note that weights came by which may be of any input of the batch."""
+    def doubt(self, module: torch.nn.Module, size: tuple[int, int]) -> None:
+        """Note that weights came by, over so many queries and keys, which may be of any input of the batch."""
+        self.sizes.setdefault(self.numbers.path(module), size)
         reason = "its weights have dimensions that are neither inputs nor heads nor tokens"
         if self.rows > 1:
             self.doubted = True

@@ -66,7 +66,11 @@ class SaliencyMaps:
 
     def _input(self, batch: Batch, row: int, number: int) -> str | None:
         """Compute saliency of one input, or say why that cannot be."""
-        arguments = _alone(batch, row)
+        with torch.inference_mode(False), torch.enable_grad():
+            return self._computed(batch, row, number)
+
+    def _computed(self, batch: Batch, row: int, number: int) -> str | None:
+        arguments = {name: tensor.clone() if tensor.is_inference() else tensor for name, tensor in _alone(batch, row).items()}
         quiet = {"use_cache": False} if "use_cache" in accepted_by(self._model) else {}
         with torch.no_grad():
             lookups, outputs = probe(self._model, batch.records[row], arguments, {**batch.shared, **quiet})

@@ -45,9 +45,9 @@ def wanted_of(
         ModelError: no module, or one whose weights are nowhere.
     """
     _check_model(model)
-    records = (record,) if isinstance(record, str) else tuple(record)
+    records = (record,) if isinstance(record, str) else tuple(record) if isinstance(record, Iterable) else ()
     if not records or set(records) - set(known):
-        raise ArgumentError(f"record is {records!r}; it takes any of {', '.join(known)}")
+        raise ArgumentError(f"record is {record!r}; it takes any of {', '.join(known)}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}")
     if dense_tokens is not None:

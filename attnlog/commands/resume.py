@@ -39,7 +39,7 @@ def left_of(saved: SavedRun | None, checkpoints: Sequence[Checkpoint], texts: Se
             raise ArgumentError(f"step {one.step} of {saved.source.place} was recorded {said}, not of {one.place}: name another --run")
         skipped.append(one)
     left = [one for one in checkpoints if one not in skipped]
-    if left and _recorded_texts(saved) != [_plain(text) for text in texts]:
+    if _recorded_texts(saved) != [_plain(text) for text in texts]:
         raise InputError(
             f"{saved.source.place} holds other inputs, so its steps could not be compared: give the same ones, or name another --run"
         )

@@ -262,6 +262,8 @@ def test_texts_need_a_tokenizer_and_a_run_keeps_its_inputs_and_steps(out: Path, 
     monkeypatch.setattr(models, "load", lambda *_, **__: pytest.fail("a model was loaded"))
     others = run("out/checkpoint-20", "--input", "the dog", "--run", "runs/a", status=1)
     assert "holds other inputs" in others.stderr
+    again = run("out/checkpoint-3", "--input", "the dog", "--run", "runs/a", status=1)  # nothing is left to do, and that is not said of it
+    assert "holds other inputs" in again.stderr
     taken = run("out/checkpoint-20", *GIVEN, "--run", "runs/a", "--step", 3, status=1)
     assert "step 3 of runs/a was recorded of out/checkpoint-3" in taken.stderr
     for file in (out / "checkpoint-20").glob("*token*"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import attnlog
-from attnlog.errors import InputError, ModelError
+from attnlog.errors import ArgumentError, InputError, ModelError
 from tests.conftest import build
 
 IDS = torch.arange(4, 12)[None]
@@ -57,7 +57,7 @@ TWO = torch.arange(4, 20).view(2, 8)
         ("bert", {"input_ids": -TWO}, "input_ids of input 0 hold -11 to -4, the model knows 0 to 63"),
         ("t5", {"input_ids": TWO, "decoder_input_ids": TWO[:1]}, r"decoder_input_ids has shape \(1, 8\)"),
         ("t5", {"input_ids": TWO}, "needs decoder_input_ids or labels"),
-        ("t5", {"input_ids": TWO, "labels": TWO[:1]}, r"decoder_input_ids has shape \(1, 8\)"),
+        ("t5", {"input_ids": TWO, "labels": TWO[:1]}, r"labels have shape \(1, 8\), input_ids \(2, 8\)"),
         ("t5", {"input_ids": TWO, "decoder_input_ids": TWO + 60}, "decoder_input_ids of input 0 hold 64 to 71"),
     ],
 )
@@ -70,6 +70,25 @@ def test_parts_of_a_batch_that_do_not_fit_together_are_named(name, bad, said):
 def test_labels_that_the_model_does_not_have_are_refused(labels):
     with pytest.raises(InputError, match="BertForMaskedLM has labels 0 to 63"):
         attnlog.capture(build("bert"), {"input_ids": IDS, "labels": labels})
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+@pytest.mark.parametrize("shape", [(1, 7), (3, 8), (2,), (8, 1)])
+def test_labels_of_another_shape_are_refused(name, shape):
+    """Without a word they would be left out, and a loss be missing that the reader asked for."""
+    with pytest.raises(InputError, match=r"labels have shape .*, input_ids \(1, 8\): give one for each input, or one for each token"):
+        attnlog.capture(build(name), {"input_ids": IDS, "labels": torch.ones(shape, dtype=torch.long)})
+
+
+def test_what_is_no_tokenizer_and_no_record_is_refused_by_name():
+    with pytest.raises(ArgumentError, match="tokenizer is 'gpt2': give the tokenizer itself"):
+        attnlog.capture(build("gpt2"), {"input_ids": IDS}, tokenizer="gpt2")
+    with pytest.raises(ArgumentError, match="record is 5; it takes any of"):
+        attnlog.capture(build("gpt2"), {"input_ids": IDS}, record=5)
+    with pytest.raises(ArgumentError, match="batch_size is 'x'; it is a whole number from 1"):
+        attnlog.capture(build("gpt2"), {"input_ids": IDS}, batch_size="x")
+    with pytest.raises(ArgumentError, match="max_tokens is 1; it is a whole number from 2"):
+        attnlog.capture(build("gpt2"), {"input_ids": IDS}, max_tokens=1)
 
 
 def test_classes_that_a_classifier_does_not_have_are_refused():
@@ -100,7 +119,7 @@ def test_what_is_no_model_is_refused(model):
         attnlog.capture(model, {"input_ids": IDS})
 
 
-@pytest.mark.parametrize("name", ["llama", "bloom"])
+@pytest.mark.parametrize("name", ["llama", "bloom", "gpt2"])
 def test_weights_that_are_not_numbers_are_said_to_be_missing(name):
     """The layer before the broken one is recorded."""
     model = build(name)

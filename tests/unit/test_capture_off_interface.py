@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import attnlog
-from attnlog.errors import NoAttentionError
+from attnlog.errors import InputError, NoAttentionError
 from tests.conftest import build
 
 
@@ -160,6 +160,78 @@ def test_places_that_read_the_tokens_without_keys_are_attention_without_vectors(
     for layer in capture.layers:
         np.testing.assert_allclose(layer.weights[0], model.weights[layer.input].detach().numpy(), atol=1e-6)
     assert {one.what for one in capture.missing} == {"vectors"}
+
+
+class BatchFirst(nn.Module):
+    """The wrapper of the guide."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x.transpose(0, 1)).transpose(0, 1)
+
+
+def test_a_module_with_tokens_first_is_recorded_through_a_wrapper_that_transposes():
+    torch.manual_seed(0)
+    model, given = Attending(False).eval(), torch.randn(2, 5, 16)
+    capture = attnlog.capture(BatchFirst(model), given)
+    turned = given.transpose(0, 1)
+    with torch.no_grad():
+        expected = model.inner(turned, turned, turned, average_attn_weights=False)[1]
+    for number in range(2):
+        np.testing.assert_allclose(capture.weights("self", 0, input=number), expected[number].numpy(), atol=1e-6)
+    assert repr(capture) == "Capture(2 inputs of 5 self, 5 self tokens; self: 1 layers × 4 heads; missing: 0)"
+
+
+class Unbatched(nn.Module):
+    """Scores of whatever rows it gets: two dimensions, of which the first are tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key = nn.Linear(16, 16), nn.Linear(16, 16)
+
+    def forward(self, x):
+        return torch.softmax(self.query(x) @ self.key(x).transpose(-1, -2) / 4, -1) @ x
+
+
+class Attending(nn.Module):
+    """One `nn.MultiheadAttention` over itself."""
+
+    def __init__(self, batch_first):
+        super().__init__()
+        self.inner = nn.MultiheadAttention(16, 4, batch_first=batch_first)
+
+    def forward(self, x):
+        return self.inner(x, x, x)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (Attending(False), (5, 1, 16)),
+        (Attending(False), (5, 2, 16)),
+        (Attending(False), (5, 16)),
+        (Attending(True), (5, 16)),
+        (Unbatched(), (6, 16)),
+        (nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32), 2, enable_nested_tensor=False), (6, 2, 16)),
+    ],
+)
+def test_rows_that_are_tokens_are_never_taken_for_inputs(model, shape):
+    """One row alone would be another computation, of 1 × 1 weights."""
+    with pytest.raises(InputError, match="batch first"):
+        attnlog.capture(model.eval(), torch.randn(shape))
+
+
+def test_with_the_batch_first_the_same_modules_are_recorded():
+    torch.manual_seed(0)
+    model, given = Attending(True).eval(), torch.randn(2, 5, 16)
+    capture = attnlog.capture(model, given)
+    with torch.no_grad():
+        expected = model.inner(given, given, given, average_attn_weights=False)[1]
+    for number in range(2):
+        np.testing.assert_allclose(capture.weights("self", 0, input=number), expected[number].numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [Router, Prototypes, Classifier])

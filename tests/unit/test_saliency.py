@@ -27,6 +27,17 @@ def ids_for(model, *, tokens=9, target=5):
     return given
 
 
+def test_saliency_is_computed_inside_inference_mode_too():
+    """A reader's loop may run in it; gradients are then taken outside of it."""
+    model = build("gpt2")
+    given = ids_for(model)
+    outside = attnlog.capture(model, given, record="saliency").saliency("gradient", "self")
+    with torch.inference_mode():
+        capture = attnlog.capture(model, given, record="saliency")
+    np.testing.assert_allclose(capture.saliency("gradient", "self").values, outside.values, atol=1e-6)
+    assert not capture.missing
+
+
 @pytest.mark.parametrize("name", [*FAMILIES, "bloom", "mamba"])
 def test_integrated_gradients_sum_to_what_they_explain(name):
     """Completeness within 1 %, against outputs of the model's own for its embeddings and for the mean embedding."""

@@ -17,7 +17,7 @@ EXACT = (
 
 # Models of which there is nothing to record, or not all of it, with what a user is told instead.
 SAID = {
-    "mamba": "MambaModel has no attention: there is nothing to record",
+    "mamba": "MambaModel has no attention that can be seen",
     "convbert": "positions that could not be followed to tokens",
 }
 

@@ -31,6 +31,7 @@ class Block:
     positions: Tensor  # float32 [keys or more], 0 … keys − 1
     separators: Tensor | None  # float32 [keys], 1 at special keys other than key 0
     repeats: tuple[Tensor, Tensor, int] | None  # row in the block and key of each key that follows an earlier copy; rows with one
+    logs: Tensor | None  # log₂ of the weights, where they are known already
     room: Tensor | None  # as large as the weights, to compute in; None makes its own
 
     @property
@@ -54,10 +55,11 @@ def entropy(block: Block) -> Total | None:
 
     Source: Shannon 1948; used of attention heads by Clark et al. 2019, "What Does BERT Look At?", section 3.3.
     """
-    w, xp = block.weights, block.xp
-    logs = xp.clip(w, _LEAST, None, out=block.room)  # in place from here: torch's own xlogy and entr take twice as long
-    logs = xp.log2(logs, out=logs)
-    return -xp.multiply(logs, w, out=logs).sum(-1).sum(-1), block.rows
+    w, xp, logs = block.weights, block.xp, block.logs
+    if logs is None:
+        logs = xp.clip(w, _LEAST, None, out=block.room)  # in place from here: torch's own xlogy and entr take twice as long
+        logs = xp.log2(logs, out=logs)
+    return -xp.multiply(logs, w, out=block.room).sum(-1).sum(-1), block.rows
 
 
 def distance(block: Block) -> Total | None:
@@ -192,8 +194,14 @@ class MetricMeans:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, weights: Tensor, start: int) -> None:
-        """Add query rows ``start …`` of all heads, float32 ``[heads, rows, keys]``; later keys may be left out where all are 0."""
+    def add(self, weights: Tensor, start: int, logs: Tensor | None = None) -> None:
+        """Add query rows of all heads.
+
+        Args:
+            weights: float32 ``[heads, rows, keys]``; later keys may be left out where all are 0.
+            start: the first of the rows.
+            logs: log₂ of the weights, finite; None computes them.
+        """
         block = Block(
             weights=weights,
             start=start,
@@ -203,6 +211,7 @@ class MetricMeans:
             positions=self._positions,
             separators=None if self._separators is None else self._separators[: weights.shape[2]],
             repeats=None if self._repeats is None else self._repeats.of(start, start + weights.shape[1], self._asarray),
+            logs=logs,
             room=None if self._room is None else self._room(tuple(weights.shape)),
         )
         for name, metric in METRICS.items():

@@ -28,15 +28,22 @@ class Codes:
 
     def put(self, weights: torch.Tensor, start: int) -> None:
         """Encode float32 weights of query rows ``start …`` and of the first keys, the others being 0; `weights` is used up."""
-        rows = self.codes[:, start : start + weights.shape[1]]
-        rows[:, :, weights.shape[2] :] = 0
-        into = rows[:, :, : weights.shape[2]]
         if self._precision == "u8":
-            # round(255·√w) in few passes over what is still in the cache: half is added, and the conversion cuts off. In float32 the sum
-            # of 254.5 and a half may come to 255 without being it, which is one code at most and far below the error of a code.
-            weights = weights.sqrt_()
-            weights = torch.add(self._half, weights, alpha=255, out=weights)
-            if weights.device.type == "cpu":
-                # Straight to bytes is twice as slow there as by way of whole numbers, which torch does in vectors.
-                weights = self._scratch.take("whole", tuple(weights.shape), weights.device, torch.int16).copy_(weights)
-        into.copy_(weights)
+            self.put_roots(weights.sqrt_(), start)
+        else:
+            self._write(weights, start)
+
+    def put_roots(self, roots: torch.Tensor, start: int) -> None:
+        """Encode rows in 8 bits of which the square roots are known; `roots` is used up."""
+        # round(255·√w) in few passes over what is still in the cache: half is added, and the conversion cuts off. In float32 the sum
+        # of 254.5 and a half may come to 255 without being it, which is one code at most and far below the error of a code.
+        codes = torch.add(self._half, roots, alpha=255, out=roots)
+        if codes.device.type == "cpu":
+            # Straight to bytes is twice as slow there as by way of whole numbers, which torch does in vectors.
+            codes = self._scratch.take("whole", tuple(codes.shape), codes.device, torch.int16).copy_(codes)
+        self._write(codes, start)
+
+    def _write(self, codes: torch.Tensor, start: int) -> None:
+        rows = self.codes[:, start : start + codes.shape[1]]
+        rows[:, :, codes.shape[2] :] = 0
+        rows[:, :, : codes.shape[2]].copy_(codes)

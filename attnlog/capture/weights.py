@@ -14,6 +14,7 @@ import torch
 from attnlog.capture.call import Call
 from attnlog.capture.masks import Sight, Sights
 from attnlog.capture.quantise import Codes
+from attnlog.capture.roots import FACTOR, roots_of
 from attnlog.capture.scratch import Scratch
 from attnlog.capture.sparse import Keeper
 from attnlog.metrics import MetricMeans, Repeats
@@ -21,7 +22,7 @@ from attnlog.record import Array, Axis, FloatArray, Sparse
 
 BLOCK = 128  # query rows at a time, at most
 LEAST = 32  # rows of a block; fewer would cost more in calls than the cache saves
-CACHED = 3 << 20  # bytes of a block of all heads that stay in the cache while it is used
+CACHED = 3 << 19  # bytes of a block of all heads that stay in the cache while it is used
 # Greatest relative difference between weights · v and the module's own output that rounding explains.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.float16: 2e-2, torch.bfloat16: 6e-2}
 
@@ -82,18 +83,19 @@ def compute(
     device = call.device
     groups = heads if call.group_size == 1 else torch.div(heads, call.group_size, rounding_mode="floor")
     q = k = v = out = None
+    given = identity if identity is not None else None if call.weights is None else call.weights[row.number]
+    # Where the mask only hides keys, q·k and that say it all.
+    alone = given is None and row.sight.plain and call.softcap is None and call.bias is None
+    long = dense_tokens is not None and max(len(row.queries), len(row.keys)) > dense_tokens
+    by_roots = alone and keep and not long and precision == "u8" and call.sinks is None and device.type == "cpu"
     if call.query is not None and call.key is not None:
-        q = taken(call.query[row.number], heads, row.queries).float() * call.scale
+        q = taken(call.query[row.number], heads, row.queries).float() * (call.scale * (FACTOR if by_roots else 1))
         k = taken(call.key[row.number], groups, row.keys).float().transpose(1, 2)
     if call.value is not None and call.output is not None:
         v = taken(call.value[row.number], groups, row.keys).float()
         out = taken(call.output[row.number].transpose(0, 1), heads, row.queries).float()
-    given = identity if identity is not None else None if call.weights is None else call.weights[row.number]
-    # Where the mask only hides keys, q·k and that say it all.
-    alone = given is None and row.sight.plain and call.softcap is None and call.bias is None
     shape = (len(heads), len(row.queries), len(row.keys))
     means = _means(row, len(heads), device, scratch) if metrics else None
-    long = dense_tokens is not None and max(shape[1:]) > dense_tokens
     keeper = Keeper(*shape, precision=precision, device=device) if keep and long else None
     codes = Codes(shape, precision, device, scratch) if keep and not long else None
     finite = torch.ones((), dtype=torch.bool, device=device)
@@ -107,7 +109,16 @@ def compute(
     for start, stop, rows, those in blocks:
         seen = slice(0, stop) if causal else slice(None)
         scores = None if q is None or k is None else _scores(q[:, rows], k[:, :, seen], scratch)
-        if given is not None:
+        half = None
+        if by_roots:
+            assert scores is not None
+            assert q is not None
+            assert k is not None
+            half = roots_of(scores, _hidden(row, heads, rows, seen), scratch, logs=means is not None)
+            scores = _scores(q[:, rows], k[:, :, seen], scratch).div_(FACTOR) if half is None else scores
+        if half is not None:
+            weights = half.weights(scratch) if means is not None else half.roots
+        elif given is not None:
             weights = taken(given, heads, row.queries[rows])[:, :, row.keys].float()
             finite &= weights.isfinite().all()
         else:
@@ -120,12 +131,15 @@ def compute(
             explained = torch.maximum(explained, (without - weights).abs().amax((1, 2)))
         if sample is not None:
             for number, end in enumerate(those):
-                sample[:, sampled, seen] = weights[:, end - start if isinstance(rows, slice) else number]
+                looked_at = (weights if half is None else half.roots)[:, end - start if isinstance(rows, slice) else number]
+                sample[:, sampled, seen] = looked_at if half is None else looked_at.square()
                 sampled += 1
         if means is not None:
-            means.add(weights, start)
+            means.add(weights, start, None if half is None else half.logs)
         if keeper is not None:
             keeper.add(weights, start)
+        elif codes is not None and half is not None:
+            codes.put_roots(half.roots, start)
         elif codes is not None:
             codes.put(weights if given is None else weights.clamp(0, 1), start)
     check, held = None, True
@@ -222,10 +236,16 @@ def _formula(scores: torch.Tensor, call: Call, row: Row, heads: torch.Tensor, ro
         bias = bias[min(row.number, bias.shape[0] - 1)]
         bias = (bias if bias.shape[0] == 1 else bias[heads]).to(scores.device)
         scores.add_(bias[:, row.queries[rows]][:, :, row.keys[seen]].float())
-    if row.sight.additive is not None:
-        hidden = row.sight.additive
-        scores.add_((hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows, seen])
+    hidden = _hidden(row, heads, rows, seen)
+    if hidden is not None:
+        scores.add_(hidden)
     return _softmax(scores, call, heads, hollow=row.sight.hollow)
+
+
+def _hidden(row: Row, heads: torch.Tensor, rows: Any, seen: slice) -> torch.Tensor | None:
+    """What the mask adds to the scores of some rows, or None."""
+    hidden = row.sight.additive
+    return None if hidden is None else (hidden if hidden.shape[0] == 1 else hidden[heads])[:, rows, seen]
 
 
 def _softmax(scores: torch.Tensor, call: Call, heads: torch.Tensor, *, hollow: bool = True) -> torch.Tensor:

@@ -264,8 +264,11 @@ class Capture(Reading):
         """Say what was recorded, in one line: the arrays are many."""
         lengths = ", ".join(" and ".join(f"{len(axis.tokens)} {name}" for name, axis in one.axes.items()) for one in self.inputs[:4])
         more = ", …" if len(self.inputs) > 4 else ""
-        kinds = {one.kind: (len({x.layer for x in self.layers if x.kind == one.kind}), len(one.heads)) for one in self.layers}
-        found = "; ".join(f"{kind}: {layers} layers × {heads} heads" for kind, (layers, heads) in kinds.items()) or "no attention"
+        layers: dict[str, set[int]] = {}
+        for one in self.layers:
+            layers.setdefault(one.kind, set()).add(one.layer)
+        heads = {one.kind: len(one.heads) for one in self.layers}
+        found = "; ".join(f"{kind}: {len(those)} layers × {heads[kind]} heads" for kind, those in layers.items()) or "no attention"
         return f"Capture({len(self.inputs)} inputs of {lengths}{more} tokens; {found}; missing: {len(self.missing)})"
 
     def all_states(self) -> Sequence[States]:

@@ -119,7 +119,7 @@ def captures(capture: Row) -> str:
         [
             "Time of a forward pass with a capture, as a ratio to the plain forward pass (sdpa) of the same model, beside eager attention with "
             f"`output_attentions`: DistilBERT's shape (6 layers, 12 heads, width 768), one input, {capture['threads']} threads, medians of "
-            "interleaved runs on a shared machine. Weights are checked and in 8 bits; everything is weights, queries, keys, head metrics and pictures.",
+            "the ratios within each turn of one run, on a shared machine. Weights are checked and in 8 bits; everything is weights, queries, keys, head metrics and pictures.",
             table(["tokens", "queries and keys", "weights", "everything", "eager", "weights sooner than eager"], rows),
             f"Peak memory above the plain forward pass at {tokens} tokens: {memory['weights_mb']:.0f} MB for weights, {memory['eager_mb']:.0f} MB for eager: "
             f"{memory['eager_to_weights']:.1f}× less.",

@@ -67,7 +67,7 @@ def capture(
             then gives a `SparseWeights`); default: every weight of every input.
         max_tokens: longer texts are cut to this many tokens, which the input says.
         batch_size: inputs in one forward pass, at most.
-        metrics: False leaves the head metrics out, which take about as long as the weights.
+        metrics: False leaves the head metrics out, which take time beside the weights.
         saliency: by which methods and of what, where ``saliency`` is recorded; default: every method, of what the model predicts.
         ranks: where the model's weights are spread over processes, what keeps them in step (`attnlog.capture.ranks.Ranks`): each of them
             makes the same call. Default: this process has the whole model.
@@ -145,8 +145,8 @@ def _alone(runner: torch.nn.Module, recorder: Recorder, given: Sequence[Batch]) 
         return _recorded(runner, recorder, given)
     except AttnlogError:
         raise
-    except Exception:
-        return None  # the same pass worked for all inputs together: what is missing is said already
+    except Exception:  # of any kind, the model's own: the same pass worked for all inputs together, and what is missing is said already
+        return None
 
 
 def _recorded(

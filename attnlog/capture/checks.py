@@ -78,10 +78,11 @@ def _check_shape(model: Any, labels: torch.Tensor, given: Mapping[str, Any]) -> 
         return
     ids = tensor_of("input_ids", given["input_ids"])
     rows, tokens = (1, len(ids)) if ids.ndim == 1 else tuple(ids.shape[:2])
-    classes = getattr(getattr(model, "config", None), "num_labels", None)
-    widths = (tokens, classes, 1) if "decoder_input_ids" not in accepted_by(model) else (labels.shape[-1],)
-    fits = labels.shape[0] == rows if labels.ndim == 1 else labels.shape[0] == rows and labels.shape[1] in widths
-    if not fits and not (ids.ndim == 1 and labels.ndim == 1 and len(labels) == tokens):
+    one_input = ids.ndim == 1 and tuple(labels.shape) == (tokens,)  # neither has the dimension of inputs
+    widths = (tokens, getattr(getattr(model, "config", None), "num_labels", None), 1)
+    # A decoder's labels are of its own length.
+    wide = labels.ndim == 1 or labels.shape[1] in widths or "decoder_input_ids" in accepted_by(model)
+    if not one_input and (len(labels) != rows or not wide):
         raise InputError(
             f"labels have shape {tuple(labels.shape)}, input_ids {tuple(ids.shape)}: give one for each input, or one for each token "
             "(-100 for none)"

@@ -105,7 +105,7 @@ def embeddings_of(model: Any, side: str = "input") -> Any:
     """Return the module that embeds tokens, or with ``output`` the one that makes logits; None: models of images and sounds have none."""
     try:
         return getattr(model, f"get_{side}_embeddings")()
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # how transformers' models say that they have none; other modules lack the method
         return None
 
 

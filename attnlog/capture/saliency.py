@@ -66,7 +66,7 @@ class SaliencyMaps:
 
     def _input(self, batch: Batch, row: int, number: int) -> str | None:
         """Compute saliency of one input, or say why that cannot be."""
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False):
             return self._computed(batch, row, number)
 
     def _computed(self, batch: Batch, row: int, number: int) -> str | None:

@@ -23,7 +23,7 @@ class Scratch:
         held = self._held.get(name)
         if device.type != "cpu":
             return torch.empty(shape, dtype=dtype, device=device)
-        # What inference mode made cannot be written to outside of it.
-        if held is None or held.dtype != dtype or held.numel() < count or held.is_inference():
-            held = self._held[name] = torch.empty(count, dtype=dtype)
+        if held is None or held.dtype != dtype or held.numel() < count:
+            with torch.inference_mode(False):  # what inference mode made could not be written to outside of it
+                held = self._held[name] = torch.empty(count, dtype=dtype)
         return held[:count].view(shape)

@@ -1,4 +1,4 @@
-"""Weights of a capture that are many wait in a temporary file, not in memory, until somebody reads or writes them."""
+"""Weights and vectors of a capture that are many wait in a temporary file, not in memory, until somebody reads or writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from attnlog.record import Array
 
-IN_MEMORY = 8_000_000  # bytes of encoded weights that one capture keeps in memory; more of them go to the file
+IN_MEMORY = 8_000_000  # bytes of arrays that one capture keeps in memory; more of them go to the file
 PIECE = 64_000_000  # bytes that are mapped at a time: each mapping holds a file open
 FREE = 8  # files kept for later captures: to write over one costs a fraction of what a new one does
 

@@ -1,7 +1,7 @@
 // State to URL hash and back; what cannot be read falls back to what was there.
 import { METRICS, type Metric } from "../decode/types";
 import { PAIRS, type Pair } from "./pair";
-import type { State } from "./state";
+import type { Options, Other, Side, State } from "./state";
 
 export interface Address extends Partial<State> {
   run?: string;
@@ -16,6 +16,9 @@ export function toHash(state: State, run: string | null): string {
   if (state.query !== null) parts.push(["query", String(state.query)]);
   if (state.pair !== "all") parts.push(["pair", state.pair]);
   if (state.metric !== null) parts.push(["metric", state.metric]);
+  if (state.compare) parts.push(["compare", otherText(state.compare)], ["side", state.side]);
+  for (const [name, value] of Object.entries(state.options).sort(([a], [b]) => (a < b ? -1 : 1)))
+    parts.push([name, value]);
   return `#${parts.map(([key, value]) => `${key}=${encodeURIComponent(value).replaceAll("%2C", ",")}`).join("&")}`;
 }
 
@@ -29,8 +32,34 @@ function decode(text: string): string {
   }
 }
 
+const SIDES: readonly Side[] = ["a", "b", "diff"];
+/** Longest value of an option that an address may carry. */
+const LONGEST = 400;
+
+/** `step:100`, `input:2`, `run:NAME;step:100`: what differs from A. */
+function otherText({ run, step, input }: Other): string {
+  return Object.entries({ run, step, input })
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}:${String(value).replaceAll("%", "%25").replaceAll(";", "%3B")}`)
+    .join(";");
+}
+
+function otherOf(text: string): Other | null {
+  const found: Other = { run: null, step: null, input: null };
+  for (const part of text.split(";")) {
+    const at = part.indexOf(":");
+    const name = part.slice(0, at);
+    const value = decode(part.slice(at + 1));
+    if (name === "run" && value) found.run = value;
+    else if ((name === "step" || name === "input") && count(value) !== null) found[name] = count(value);
+    else return null;
+  }
+  return found;
+}
+
 export function fromHash(hash: string): Address {
   const address: Address = {};
+  const options: Record<string, string> = {};
   for (const part of hash.replace(/^#/, "").slice(0, 20_000).split("&")) {
     const at = part.indexOf("=");
     if (at < 0) continue;
@@ -46,10 +75,14 @@ export function fromHash(hash: string): Address {
     else if (key === "query" && number !== null) address.query = number;
     else if (key === "pair" && PAIRS.includes(value as Pair)) address.pair = value as Pair;
     else if (key === "metric" && METRICS.includes(value as Metric)) address.metric = value as Metric;
+    else if (key === "compare") address.compare = otherOf(value);
+    else if (key === "side" && SIDES.includes(value as Side)) address.side = value as Side;
+    else if (/^[a-z]{1,20}\.[a-z]{1,20}$/.test(key) && value.length <= LONGEST) options[key] = value;
     else if (key === "heads") {
       const heads = value.split(",").map(count);
       if (heads.length > 0 && heads.every((head) => head !== null)) address.heads = heads as number[];
     }
   }
+  if (Object.keys(options).length > 0) address.options = options as Options;
   return address;
 }

@@ -116,6 +116,16 @@ export class Session {
     void this.show();
   }
 
+  /** Sets options of views; null takes one back to what the view does by itself. */
+  choose(changes: Readonly<Record<string, string | null>>): void {
+    const options: Record<string, string> = { ...this.state.options };
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null) delete options[name];
+      else options[name] = value;
+    }
+    this.set({ options });
+  }
+
   /** Applies an address from outside; what it does not name stays. */
   apply(hash: string): void {
     const { run, ...patch } = fromHash(hash);

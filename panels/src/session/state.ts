@@ -3,6 +3,19 @@ import { METRICS, type Metric } from "../decode/types";
 import type { Pair } from "./pair";
 import { findLayer, kindsOf, type Scene } from "./scene";
 
+/** What A is compared with: A's own run, step and input, but for what is named here. */
+export interface Other {
+  run: string | null;
+  step: number | null;
+  input: number | null;
+}
+
+/** Which of the two is drawn, or their difference B − A. */
+export type Side = "a" | "b" | "diff";
+
+/** Choices of single views, by `view.name`; what is not there is as the view has it by itself. */
+export type Options = Readonly<Record<string, string>>;
+
 export interface State {
   view: string;
   /** Null until manifests are read: the newest step then. */
@@ -17,6 +30,10 @@ export interface State {
   pair: Pair;
   /** The timeline's metric; null: induction where there is any, else entropy. */
   metric: Metric | null;
+  /** Null: nothing is compared. */
+  compare: Other | null;
+  side: Side;
+  options: Options;
 }
 
 export const START: State = {
@@ -29,6 +46,9 @@ export const START: State = {
   query: null,
   pair: "all",
   metric: null,
+  compare: null,
+  side: "diff",
+  options: {},
 };
 
 /** The nearest state that this step can show. */

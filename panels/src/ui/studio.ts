@@ -32,6 +32,8 @@ export class Studio {
   private readonly release: (() => void)[] = [];
   private dark = false;
   private readonly expand: HTMLElement[] = [];
+  /** Buttons between views that share a place. */
+  private readonly swap: HTMLElement[] = [];
   private drawing = 0;
   /** The view that a wide page shows alone. */
   private alone: string | null = null;
@@ -59,7 +61,8 @@ export class Studio {
         { class: "btn icon expand", type: "button", "data-name": type.name, onclick: open },
         "⤢",
       );
-      view.root.querySelector(".panel-bar")?.append(expand);
+      const bar = view.root.querySelector(".panel-bar");
+      bar?.append(...this.switches(type), expand);
       this.expand.push(expand);
       this.main.append(view.root);
     }
@@ -88,6 +91,37 @@ export class Studio {
     this.update();
   }
 
+  /** Buttons to the views that share this one's place. */
+  private switches({ area, name }: ViewType): HTMLElement[] {
+    const others = VIEWS.filter((one) => one.area === area);
+    if (others.length < 2) return [];
+    const buttons = others.map((one) => {
+      const open = (): void => this.bring(one);
+      const pressed = String(one.name === name);
+      return h(
+        "button",
+        { class: "btn", type: "button", "data-name": one.name, "aria-pressed": pressed, onclick: open },
+        one.title,
+      );
+    });
+    this.swap.push(...buttons.filter((one) => one.dataset.name !== name));
+    return [h("span", { class: "swap", role: "group", "aria-label": "views in this place" }, ...buttons)];
+  }
+
+  /** Puts a view where it shares its place with others. */
+  private bring({ area, name }: ViewType): void {
+    if (this.alone !== null) this.alone = name;
+    const options = { ...this.session.state.options, [`studio.${area}`]: name };
+    this.session.set({ view: name, options });
+  }
+
+  /** The view that stands in front of those of the same place. */
+  private front(area: ViewType["area"], seen: string): string {
+    const there = VIEWS.filter((one) => one.area === area).map((one) => one.name);
+    const wanted = this.session.state.options[`studio.${area}`] ?? "";
+    return [seen, wanted].find((name) => there.includes(name)) ?? there[0]!;
+  }
+
   /** Shows a view: on narrow pages by its tab, on wide ones alone, and again beside the others. */
   private open(name: string): void {
     if (!this.root.hasAttribute("data-narrow")) this.alone = this.alone === name ? null : name;
@@ -104,6 +138,7 @@ export class Studio {
     };
     mark(this.tabs.children, narrow);
     mark(this.expand, !narrow);
+    mark(this.swap, !narrow);
   }
 
   private toggleHelp(): void {
@@ -171,7 +206,8 @@ export class Studio {
     const turn = ++this.drawing;
     const narrow = root.hasAttribute("data-narrow");
     for (const { type, view } of this.views) {
-      const hidden = (narrow || this.alone !== null) && type.name !== seen;
+      const one = narrow || this.alone !== null ? seen : this.front(type.area, seen);
+      const hidden = type.name !== one;
       view.root.hidden = hidden;
       if (hidden) delete view.root.dataset.ready;
     }

@@ -17,16 +17,40 @@ export interface View {
   readonly root: HTMLElement;
   /** Draws for a settled session; called for every change, so it compares what it drew before. */
   update(shown: Shown): void;
+  /** What can be taken away of what is on screen; null while nothing is drawn. */
+  take?(): Take | null;
   /** Numbers as drawn, for tests and for hosts: the very arrays the drawing used. */
   inspect(): unknown;
   destroy(): void;
 }
 
+/** Rows of numbers and words: the text of a picture, and what a CSV file holds. NaN: not known. */
+export interface NumberTable {
+  columns: string[];
+  /** All rows; there may be many, so they are made one by one. */
+  rows(): Iterable<(string | number)[]>;
+  count: number;
+}
+
+/** What a view lets people take away: a file with it in, or what they paste. */
+export interface Take {
+  /** Of files, without an ending: `head-step100-layer5`. */
+  name: string;
+  /** A caption: what is to be seen, and of what. */
+  title: string;
+  /** What is on screen as shapes and text that need no style sheet; null where there is no picture. */
+  svg(): SVGSVGElement | null;
+  /** The numbers of the picture. */
+  table(): NumberTable;
+  /** Python that gets the same array, with `run` already opened. */
+  python(): string;
+}
+
 export interface ViewType {
   name: string;
   title: string;
-  /** Where it stands on a wide page. */
-  area: "left" | "centre" | "right" | "bottom";
+  /** Where it stands on a wide page; of several in one place the one last opened is there. */
+  area: "left" | "centre" | "right" | "bottom" | "corner";
   /** Reads after those of smaller number have drawn: what is looked at first comes first. */
   order: number;
   make(session: Session): View;
@@ -37,6 +61,8 @@ export class Frame {
   readonly root: HTMLElement;
   readonly title = h("div", { class: "view-title" });
   readonly tools = h("div", { class: "view-tools" });
+  /** Switches and sliders of the view, in a row under its bar; hidden while it is empty. */
+  readonly controls = h("div", { class: "view-controls" });
   readonly body = h("div", { class: "view-body" });
 
   constructor(name: string, label: string) {
@@ -44,6 +70,7 @@ export class Frame {
       "section",
       { class: `view view-${name}`, "data-view": name, "aria-label": label },
       h("header", { class: "panel-bar" }, this.title, this.tools),
+      this.controls,
       this.body,
     );
   }

@@ -13,7 +13,7 @@ import { weightText } from "../src/ui/dom";
 import { rowWindow } from "../src/ui/rows";
 import { fromByteLevel, isByteLevel, pieces, plain, spoken } from "../src/ui/tokens";
 import { headRows } from "../src/session/weights";
-import { drawLines, faintest, placesOf, topWeights } from "../src/views/head/lines";
+import { drawLines, faintest, topWeights } from "../src/views/head/lines";
 import { open } from "./golden";
 
 const alphaSum = (pixels: Uint8ClampedArray): number => pixels.reduce((sum, v, i) => (i % 4 === 3 ? sum + v : sum), 0);
@@ -56,12 +56,8 @@ const dense = (weights: Float32Array, keys: number, head = 0) => {
 };
 
 const layout = (n: number, top = 0, height = n * 20) => ({
-  queries: Array.from({ length: n }, (_, i) => i),
-  keys: Array.from({ length: n }, (_, i) => i),
-  place: placesOf(
-    Array.from({ length: n }, (_, i) => i),
-    n,
-  ),
+  queries: n,
+  keys: n,
   row: 20,
   top,
   width: 60,

@@ -6,7 +6,9 @@ import { type Place, readAsset, readBatch } from "../src/decode/read";
 import type { KeyVectors, QueryVectors, SparseLayer } from "../src/decode/types";
 import { explainSparse } from "../src/session/explain";
 import { headRows, meanLeftOut } from "../src/session/weights";
-import { drawLines, faintest, placesOf, topWeights } from "../src/views/head/lines";
+import type { Item } from "../src/session/shape/items";
+import { PickedRows } from "../src/session/shape/rows";
+import { drawLines, faintest, topWeights } from "../src/views/head/lines";
 import { pointedWords, sparseWords } from "../src/views/head/words";
 import { asset, batchesOf, type Made, type Options, SPARSE, SPARSE_METADATA, type Values } from "./assets";
 
@@ -150,11 +152,21 @@ function long(n: number): SparseLayer {
   };
 }
 
+const spans = (positions: number[]) => positions.map((start) => ({ start, end: start + 1 }));
+const items = (positions: number[]): Item[] =>
+  spans(positions).map((a) => ({
+    text: `t${a.start}`,
+    a,
+    b: null,
+    special: false,
+    generated: false,
+    label: undefined,
+    id: undefined,
+  }));
 const all = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-const window = (n: number, top: number, height: number, keys = all(n)) => ({
-  queries: all(n),
-  keys,
-  place: placesOf(keys, n),
+const window = (n: number, top: number, height: number) => ({
+  queries: n,
+  keys: n,
   row: 20,
   top,
   width: 60,
@@ -188,15 +200,20 @@ test("a key pointed at has the lines of the queries that keep it, a query those 
 });
 
 test("keys that a filter hides are not drawn", () => {
-  const heads = [{ rows: headRows(long(300), 0)!, colour: [1, 2, 3] as const }];
+  const base = headRows(long(300), 0)!;
   const odd = all(300).filter((one) => one % 2 === 1);
-  assert.equal(drawLines(heads, window(300, 0, 20_000, odd), 0.004, null).lines, 150);
-  assert.ok(topWeights(heads, window(300, 0, 200, odd), 5).every((one) => one.key % 2 === 1));
+  const picked = new PickedRows(base, spans(all(300)), spans(odd), 300);
+  const heads = [{ rows: picked, colour: [1, 2, 3] as const }];
+  const shape = { ...window(300, 0, 20_000), keys: odd.length };
+  assert.equal(drawLines(heads, shape, 0.004, null).lines, 150);
+  const top = topWeights(heads, shape, 5);
+  assert.ok(top.every((one) => base.at(one.query, odd[one.key]!) === one.weight));
+  assert.equal(picked.leftOut(7), base.leftOut(7));
 });
 
 test("the strongest weights are those of kept keys", async () => {
   const heads = [{ rows: headRows(await read(made()), 5)!, colour: [1, 2, 3] as const }];
-  const found = topWeights(heads, { queries: all(3), place: placesOf(all(4), 4) }, 24);
+  const found = topWeights(heads, { queries: 3, keys: 4 }, 24);
   assert.deepEqual(
     found.map((one) => [one.head, one.query, one.key]),
     [
@@ -212,11 +229,11 @@ test("words say what was kept and how much was left out", async () => {
   const rows = headRows(layer, 5)!;
   const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, " ");
   assert.equal(
-    plain(sparseWords(layer, meanLeftOut(layer, [rows]))),
+    plain(sparseWords(layer, meanLeftOut({ queries: all(3), heads: [rows] }))),
     "Stored sparse: the top keys of each row (64, or 99 % of its mass); 50 % of the mass is left out on average.",
   );
   assert.match(plain(sparseWords({ ...layer, top: null, mass: null }, 0.031)), /of each row; 3.1 % of the mass/);
-  const layout = window(3, 0, 200, all(4));
+  const layout = { queries: items(all(3)), keys: items(all(4)) };
   const told = (side: "query" | "key", at: number): string => plain(pointedWords([rows], layout, { side, at }));
   assert.equal(told("query", 1), "Query 1: 2 keys stored; 50 % of its mass is on keys that are not.");
   assert.equal(told("key", 0), "Key 0: stored by 2 of 3 queries.");

@@ -26,13 +26,15 @@ export function readInputs(columns: Columns): InputRecord[] {
         throw columns.fail(`row ${row} has ${names.length} tokens but ${list.length} ${name}`);
       }
     }
-    const { ids, segments, special, generated, labels } = lists;
+    const { ids, starts, ends, segments, special, generated, labels } = lists;
     const record: AxisTokens = {
       axis: axis[row]!,
       text: text[row] ?? null,
       pair: pair[row] ?? null,
       tokens: names,
       ids: ids[row] ? Int32Array.from(ids[row] as number[]) : null,
+      starts: starts[row] ? Uint32Array.from(starts[row] as number[]) : null,
+      ends: ends[row] ? Uint32Array.from(ends[row] as number[]) : null,
       segments: segments[row] ? Uint8Array.from(segments[row] as number[]) : null,
       special: (special[row] as boolean[] | null | undefined) ?? null,
       generated: (generated[row] as boolean[] | null | undefined) ?? null,

@@ -67,6 +67,9 @@ export interface AxisTokens {
   pair: string | null;
   tokens: string[];
   ids: Int32Array | null;
+  /** Where each token stands in its text, in characters (code points): from `starts` to before `ends`. */
+  starts: Uint32Array | null;
+  ends: Uint32Array | null;
   segments: Uint8Array | null;
   special: boolean[] | null;
   generated: boolean[] | null;

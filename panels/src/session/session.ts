@@ -5,7 +5,8 @@ import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { RunName, Source } from "../host/source";
 import { type Address, fromHash } from "./hash";
-import { makeScene, type Scene } from "./scene";
+import { type Compared, knownScene, nearestStep, Others, readScene } from "./other";
+import type { Scene } from "./scene";
 import { START, type State, settle } from "./state";
 import { Store } from "./store";
 
@@ -24,11 +25,16 @@ export class Session {
   /** The scene that the state is settled in; null while another step is being read. */
   scene: Scene | null = null;
   state: State = { ...START };
+  /** What is compared with, once it has been read; null where nothing is, and while it is being read. */
+  compared: Compared | null = null;
+  /** Why it could not be read. */
+  comparedError: unknown = null;
+  readonly others: Others;
   /** A step that arrived while the user looked at an earlier one. */
   news: number | null = null;
 
   private readonly listeners = new Set<Listener>();
-  private readonly scenes = new WeakMap<Commit, Scene>();
+  private comparedKey = "";
   private turn = 0;
   private manifestText = "";
   private poller: ReturnType<typeof setTimeout> | undefined;
@@ -39,6 +45,7 @@ export class Session {
     useWorker?: boolean,
   ) {
     this.decoder = new Decoder(useWorker);
+    this.others = new Others(source, this.decoder);
   }
 
   subscribe(listener: Listener): () => void {
@@ -85,7 +92,7 @@ export class Session {
     const run = this.runs.find((one) => one.id === id);
     if (!run || run === this.run) return;
     try {
-      await this.open(run, { ...this.state, step: null });
+      await this.open(run, { ...this.state, step: this.state.compare?.run ? this.state.step : null });
     } catch (error) {
       this.settlePhase("error", error);
     }
@@ -144,13 +151,12 @@ export class Session {
     }
     const wanted = this.state.step;
     if (wanted === null || !commits.some((one) => one.step === wanted)) {
-      const before = commits.filter((one) => one.step <= (wanted ?? Number.POSITIVE_INFINITY));
-      this.state = { ...this.state, step: (before[before.length - 1] ?? newest).step };
+      this.state = { ...this.state, step: (nearestStep(commits, wanted) ?? newest).step };
     }
     const commit = this.commit as Commit;
     if (this.state.step === newest.step) this.news = null;
     const turn = ++this.turn;
-    const known = this.scenes.get(commit);
+    const known = knownScene(commit);
     if (known) {
       this.arrive(known);
       return;
@@ -159,11 +165,9 @@ export class Session {
     this.notify();
     try {
       const store = this.store as Store;
-      const reading = Promise.all([store.inputs(commit), store.index(commit)]);
+      const reading = readScene(store, commit);
       store.warm(commit);
-      const [inputs, index] = await reading;
-      const scene = makeScene(commit, inputs, index);
-      this.scenes.set(commit, scene);
+      const scene = await reading;
       if (turn === this.turn) this.arrive(scene);
     } catch (error) {
       if (turn === this.turn) this.settlePhase("error", error);
@@ -173,7 +177,48 @@ export class Session {
   private arrive(scene: Scene): void {
     this.scene = scene;
     this.state = settle(this.state, scene);
+    this.follow(scene);
     this.settlePhase("ready", null);
+  }
+
+  /** Reads the other side of a comparison, where there is one that has not been read. */
+  private follow(scene: Scene): void {
+    const { state, run, record, store } = this;
+    const { compare } = state;
+    const key = compare ? JSON.stringify([run?.id, scene.commit.writer, scene.commit.n, state.input, compare]) : "";
+    if (key === this.comparedKey) return;
+    this.comparedKey = key;
+    this.compared = this.comparedError = null;
+    if (!compare || !run || !record || !store) return;
+    this.others.read({ run, runs: this.runs, opened: { record, store } }, state, compare).then(
+      (compared) => this.compare(key, compared, null),
+      (error) => this.compare(key, null, error),
+    );
+  }
+
+  private compare(key: string, compared: Compared | null, error: unknown): void {
+    if (key !== this.comparedKey) return;
+    this.compared = compared;
+    this.comparedError = error;
+    this.notify();
+  }
+
+  /** Makes B what is compared and A what it is compared with. */
+  swap(): void {
+    const { compared, run, state, scene } = this;
+    if (!compared || !run || !scene) return;
+    const { compare } = state;
+    const other = {
+      run: compare?.run === null ? null : run.id,
+      step: compare?.run === null && compare.step === null ? null : scene.commit.step,
+      input: compare?.input === null ? null : state.input,
+    };
+    const next = { compare: other, step: compared.scene.commit.step, input: compared.input };
+    if (compared.run.id === run.id) this.set(next);
+    else {
+      this.state = { ...state, ...next };
+      void this.openRun(compared.run.id);
+    }
   }
 
   private settlePhase(phase: Phase, error: unknown): void {

@@ -132,8 +132,8 @@ class SparseHead implements HeadRows {
 }
 
 /** Mean over all rows of these heads of the mass that is not stored. */
-export function meanLeftOut(layer: SparseLayer, heads: readonly HeadRows[]): number {
+export function meanLeftOut({ queries, heads }: { queries: readonly unknown[]; heads: readonly HeadRows[] }): number {
   let sum = 0;
-  for (const head of heads) for (let query = 0; query < layer.queries; query++) sum += head.leftOut(query);
-  return sum / Math.max(1, heads.length * layer.queries);
+  for (const head of heads) for (let query = 0; query < queries.length; query++) sum += head.leftOut(query);
+  return sum / Math.max(1, heads.length * queries.length);
 }

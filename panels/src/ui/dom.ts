@@ -59,6 +59,11 @@ export function weightText(weight: number): string {
   return weight < 0.005 ? weight.toFixed(3).slice(1) : weight.toFixed(2).slice(1);
 }
 
+/** A difference of weights with its sign: +.12, −.05. */
+export function signedText(weight: number): string {
+  return weight === 0 ? ".00" : `${weight > 0 ? "+" : "−"}${weightText(Math.abs(weight))}`;
+}
+
 /** A share as a percentage of two digits: 3.1 %, 99 %. */
 export function percent(share: number): string {
   const value = share * 100;

@@ -1,11 +1,12 @@
 // The header: run, input, step, kind, layer, pair, theme and help; it says what the session shows and changes it.
 import type { Commit } from "../decode/types";
 import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
-import { axisName, keyAxis, kindName, queryAxis } from "../session/kinds";
+import { keyAxis, kindName, queryAxis } from "../session/kinds";
 import { axisOf, kindsOf, type Scene } from "../session/scene";
 import type { Session } from "../session/session";
+import { CompareBar } from "./compare";
 import { fillSelect, h, short } from "./dom";
-import { plain, spoken } from "./tokens";
+import { inputName } from "./inputs";
 
 /** Milliseconds a dragged step slider waits before data are fetched. */
 const SETTLE = 70;
@@ -27,12 +28,14 @@ export class Header {
   private readonly news = h("button", { class: "btn news", type: "button", hidden: true });
   private readonly name = h("span", { class: "run-name" });
   private readonly picks: Record<"run" | "input" | "kind" | "layer" | "pair", HTMLElement>;
+  readonly compare: CompareBar;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly session: Session,
     actions: { theme(): void; help(): void },
   ) {
+    this.compare = new CompareBar(session);
     this.picks = {
       run: pick("run", this.run),
       input: pick("input", this.input, "pick-input"),
@@ -76,6 +79,7 @@ export class Header {
       this.picks.layer,
       this.picks.pair,
       h("span", { class: "head-end" }, theme, help),
+      this.compare.root,
     );
     this.listen();
   }
@@ -128,6 +132,7 @@ export class Header {
       this.slider.value = String(commits.indexOf(commit));
       this.say(commit);
     } else this.number.textContent = this.about.textContent = "";
+    this.compare.update();
     this.news.hidden = session.news === null;
     this.news.textContent = `new step ${session.news}`;
     if (scene) this.choices(scene);
@@ -167,15 +172,4 @@ export class Header {
       paired ? state.pair : "all",
     );
   }
-}
-
-/** An input in a few words: its text, else its tokens, else of what and how many positions it is. */
-export function inputName(scene: Scene, number: number, longest = 46): string {
-  const record = scene.inputs.find((one) => one.input === number);
-  const worded = record?.axes.filter((one) => one.text !== null || one.labels === null) ?? [];
-  const axis = worded.find((one) => one.axis === "encoder") ?? worded[0];
-  const [first] = record?.axes ?? [];
-  if (!axis) return first ? `${number}: ${axisName(first.axis)}, ${first.tokens.length} positions` : `input ${number}`;
-  const text = axis.text ? [axis.text, axis.pair].filter(Boolean).join(" | ") : spoken(axis.tokens.slice(0, 200));
-  return `${number}: ${plain(text.trim().replace(/\s+/g, "\u2003"), false, longest).replaceAll("\u2003", " ")}`;
 }

@@ -1,6 +1,7 @@
 // Keys of the studio and the table that tells them.
 import { moveHead, moveLayer, moveStep } from "../session/move";
 import type { Session } from "../session/session";
+import type { Side } from "../session/state";
 import { h } from "./dom";
 
 export const KEYS: [string, string][] = [
@@ -8,14 +9,27 @@ export const KEYS: [string, string][] = [
   ["← →", "previous, next head alone"],
   ["a", "all heads"],
   ["[ ]", "previous, next step"],
+  ["c", "compare with the step before, and off"],
+  ["x", "swap A and B"],
+  ["1 2 3", "A, B, B − A"],
+  ["/", "find a token"],
   ["click a token", "its query in the neuron view"],
   ["double-click a colour", "that head alone, again: all"],
   ["Esc", "all views again"],
   ["?", "this table"],
 ];
 
+/** What keys do beside moving. */
+export interface Actions {
+  help(): void;
+  compare(): void;
+  find(): void;
+}
+
+const SIDES: Record<string, Side> = { "1": "a", "2": "b", "3": "diff" };
+
 /** Handles a key; false when it is none of ours. */
-export function press(event: KeyboardEvent, session: Session, help: () => void): boolean {
+export function press(event: KeyboardEvent, session: Session, act: Actions): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   const target = event.target as HTMLElement | null;
   if (target && /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) {
@@ -46,8 +60,22 @@ export function press(event: KeyboardEvent, session: Session, help: () => void):
       session.set({ heads: null });
       return true;
     case "?":
-      help();
+      act.help();
       return true;
+    case "c":
+      act.compare();
+      return true;
+    case "/":
+      act.find();
+      return true;
+    case "x":
+      session.swap();
+      return true;
+    case "1":
+    case "2":
+    case "3":
+      if (session.state.compare) session.set({ side: SIDES[event.key]! });
+      return session.state.compare !== null;
     default:
       return false;
   }

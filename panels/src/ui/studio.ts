@@ -2,7 +2,8 @@
 import { AttnlogError } from "../decode/errors";
 import type { Session } from "../session/session";
 import { VIEWS } from "../views/registry";
-import type { View, ViewType } from "../views/view";
+import { settle } from "../session/state";
+import type { Shown, View, ViewType } from "../views/view";
 import { h } from "./dom";
 import { Header } from "./header";
 import { helpDialog, press } from "./keys";
@@ -81,7 +82,12 @@ export class Studio {
         this.update();
         return;
       }
-      if (press(event, session, () => this.toggleHelp())) event.preventDefault();
+      const act = {
+        help: () => this.toggleHelp(),
+        compare: () => this.header.compare.toggle(),
+        find: () => this.find(),
+      };
+      if (press(event, session, act)) event.preventDefault();
     };
     // The whole page is ours when we fill it; elsewhere keys count only inside our element.
     const target: HTMLElement | Document = options.fill ? root.ownerDocument : root;
@@ -139,6 +145,13 @@ export class Studio {
     mark(this.tabs.children, narrow);
     mark(this.expand, !narrow);
     mark(this.swap, !narrow);
+  }
+
+  /** Brings a view that can look for tokens into sight, and its search field. */
+  private find(): void {
+    const { state } = this.session;
+    if (!this.views.some(({ type, view }) => type.name === state.view && view.find)) this.session.set({ view: "head" });
+    this.views.find(({ view }) => view.find && !view.root.hidden)?.view.find?.();
   }
 
   private toggleHelp(): void {
@@ -202,7 +215,7 @@ export class Studio {
 
   /** Views draw in their order; on narrow pages only the one that is seen. */
   private draw(seen: string): void {
-    const { session, root } = this;
+    const { root } = this;
     const turn = ++this.drawing;
     const narrow = root.hasAttribute("data-narrow");
     for (const { type, view } of this.views) {
@@ -211,12 +224,33 @@ export class Studio {
       view.root.hidden = hidden;
       if (hidden) delete view.root.dataset.ready;
     }
-    const shown = { session, scene: session.scene!, state: session.state, dark: this.dark };
+    const shown = this.shown();
+    if (!shown) {
+      for (const { view } of this.views) {
+        delete view.root.dataset.ready;
+        view.root.classList.add("is-waiting");
+      }
+      return;
+    }
     const order = [...this.views].filter(({ view }) => !view.root.hidden).sort((a, b) => a.type.order - b.type.order);
     for (const { view } of order) {
       if (turn !== this.drawing) return;
       view.update(shown);
     }
+  }
+
+  /** What views are to draw: A, or B as if it had been opened; null while B is being read. */
+  private shown(): Shown | null {
+    const { session, dark } = this;
+    const { state, compared } = session;
+    const run = session.run?.id ?? "";
+    const a: Shown = { session, run, store: session.store!, scene: session.scene!, state, other: null, dark };
+    if (!state.compare || state.side === "a" || session.comparedError) return a;
+    if (!compared) return null;
+    if (state.side === "diff") return { ...a, other: compared };
+    const { scene, store, input } = compared;
+    const wanted = { ...state, step: scene.commit.step, input };
+    return { session, run: compared.run.id, store, scene, state: settle(wanted, scene), other: null, dark };
   }
 
   private words(): HTMLElement {

@@ -1,4 +1,5 @@
 // How a token is shown: invisible characters get a mark, direction overrides lose their power, nothing is ever markup.
+import { fromByteLevel as textOfBytes } from "../session/bytes";
 import { h } from "./dom";
 
 /** Longest token shown; the title tells more. */
@@ -11,39 +12,13 @@ export interface Piece {
   mark: boolean;
 }
 
-/** GPT-2's table of printable stand-ins for bytes, inverted. */
-let byteOf: Map<string, number> | null = null;
-function byteTable(): Map<string, number> {
-  if (byteOf) return byteOf;
-  byteOf = new Map();
-  let extra = 0;
-  for (let byte = 0; byte < 256; byte++) {
-    const plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    byteOf.set(String.fromCharCode(plain ? byte : 256 + extra++), byte);
-  }
-  return byteOf;
-}
-
 /** Whether tokens are written in the byte-level alphabet: Ġ and Ċ stand for space and line feed there. */
 export function isByteLevel(tokens: readonly string[]): boolean {
   return tokens.some((token) => token.startsWith("Ġ") || token.includes("Ċ"));
 }
 
 /** A byte-level token as the text it stands for; unchanged where its bytes are no whole characters. */
-export function fromByteLevel(token: string): string {
-  const table = byteTable();
-  const bytes: number[] = [];
-  for (const char of token) {
-    const byte = table.get(char);
-    if (byte === undefined) return token;
-    bytes.push(byte);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
-  } catch {
-    return token;
-  }
-}
+export const fromByteLevel = (token: string): string => textOfBytes(token) ?? token;
 
 const hex = (code: number): string => `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 

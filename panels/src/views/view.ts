@@ -1,15 +1,21 @@
 // What a view is: one file that draws one element from the session, and knows nothing of hosts.
 import type { Scene } from "../session/scene";
+import type { Compared } from "../session/other";
 import type { Session } from "../session/session";
 import type { State } from "../session/state";
+import type { Store } from "../session/store";
 import { h } from "../ui/dom";
 import { isQuiet, notice } from "../ui/notice";
 
-/** What a settled session shows: the scene is read, the state fits it. */
+/** What a settled session shows: the scene is read, the state fits it. Where B is looked at, all of it is B's. */
 export interface Shown {
   session: Session;
+  run: string;
+  store: Store;
   scene: Scene;
   state: State;
+  /** The other side, where the difference is asked for; null everywhere else. */
+  other: Compared | null;
   dark: boolean;
 }
 
@@ -17,6 +23,8 @@ export interface View {
   readonly root: HTMLElement;
   /** Draws for a settled session; called for every change, so it compares what it drew before. */
   update(shown: Shown): void;
+  /** Puts the caret into the view's search field. */
+  find?(): void;
   /** What can be taken away of what is on screen; null while nothing is drawn. */
   take?(): Take | null;
   /** Numbers as drawn, for tests and for hosts: the very arrays the drawing used. */

@@ -1,17 +1,14 @@
 // One token column of the head view: virtual rows, pointer and keyboard, and values beside the tokens.
+import { type Item, positionOf } from "../../session/shape/items";
 import { h } from "../../ui/dom";
 import { Rows, type Window } from "../../ui/rows";
 import { tokenText, tokenTitle } from "../../ui/tokens";
 
 export interface ColumnTokens {
-  /** Positions shown, and texts of the whole axis. */
-  shown: number[];
-  tokens: string[];
-  labels: string[] | null;
-  ids: Int32Array | null;
-  special: boolean[] | null;
-  generated: boolean[] | null;
+  items: readonly Item[];
   byteLevel: boolean;
+  /** What is compared: an item that one side has not is said to be of the other alone. */
+  compared: boolean;
 }
 
 export interface ColumnEvents {
@@ -34,6 +31,7 @@ export class TokenColumn {
   private active: number | null = null;
   private chosen: number | null = null;
   private focus = 0;
+  private found: ReadonlySet<number> = new Set();
 
   constructor(
     readonly side: "left" | "right",
@@ -60,7 +58,7 @@ export class TokenColumn {
   }
 
   private key(event: KeyboardEvent): void {
-    const count = this.shown?.shown.length ?? 0;
+    const count = this.shown?.items.length ?? 0;
     const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
     if (move !== undefined && count > 0) {
       this.focus = Math.max(0, Math.min(count - 1, (this.active ?? this.focus - move) + move));
@@ -73,9 +71,12 @@ export class TokenColumn {
   }
 
   private make(row: number): HTMLElement {
-    const data = this.shown!;
-    const position = data.shown[row]!;
-    const token = data.tokens[position]!;
+    const { items, byteLevel, compared } = this.shown!;
+    const item = items[row]!;
+    const { text, label, id } = item;
+    const position = positionOf(item);
+    const alone = !compared || (item.a && item.b) ? null : item.a ? "A" : "B";
+    const title = tokenTitle(text, position, id, label);
     const element = h(
       "div",
       {
@@ -83,13 +84,18 @@ export class TokenColumn {
         role: "option",
         "data-row": row,
         "data-position": position,
-        title: tokenTitle(token, position, data.ids?.[position], data.labels?.[position]),
+        title: alone ? `${title}\nonly in ${alone}: there is nothing to compare it with` : title,
       },
-      tokenText(token, data.byteLevel, data.labels?.[position]),
+      tokenText(text, byteLevel, label),
       h("span", { class: "tok-beside" }),
     );
-    if (data.special?.[position]) element.classList.add("is-special");
-    if (data.generated?.[position]) element.classList.add("is-generated");
+    if (item.special) element.classList.add("is-special");
+    if (item.generated) element.classList.add("is-generated");
+    if (alone) {
+      element.classList.add("is-alone");
+      element.lastElementChild!.before(h("small", { class: "alone-side" }, `only ${alone}`));
+    }
+    if (this.found.has(row)) element.classList.add("is-found");
     this.dress(row, element);
     return element;
   }
@@ -118,11 +124,17 @@ export class TokenColumn {
   }
 
   show(window: Window, row: number): void {
-    this.rows.show(window, row, this.shown?.shown.length ?? 0);
+    this.rows.show(window, row, this.shown?.items.length ?? 0);
   }
 
-  /** Marks the token under the pointer, the chosen one, and what stands beside each. */
-  mark(active: number | null, chosen: number | null, beside: ((row: number) => Beside | null) | null): void {
+  /** Marks the items that a search has found. */
+  mark(found: ReadonlySet<number>): void {
+    this.found = found;
+    this.rows.each((row, element) => element.classList.toggle("is-found", found.has(row)));
+  }
+
+  /** Shows the token under the pointer, the chosen one, and what stands beside each. */
+  point(active: number | null, chosen: number | null, beside: ((row: number) => Beside | null) | null): void {
     this.active = active;
     this.chosen = chosen;
     this.beside = beside;

@@ -5,20 +5,20 @@ import type { HeadRows } from "../../session/weights";
 
 /** Weights below this leave no visible trace. */
 const FAINTEST = 0.004;
-/** More lines than this only make a grey field: the weakest are left out. */
+/** More lines than this only make a grey field: the weakest are left out where nobody has asked for them. */
 const MOST_LINES = 9_000;
 
 export interface HeadLines {
   rows: HeadRows;
   colour: Rgb;
+  /** Colour of values below 0, which only differences have. */
+  negative?: Rgb;
 }
 
 export interface Layout {
-  /** Positions of the tokens shown on either side. */
-  queries: number[];
-  keys: number[];
-  /** Where each key position stands among the keys shown, −1 where it is not. */
-  place: Int32Array;
+  /** How many items are shown on either side. */
+  queries: number;
+  keys: number;
   /** Row height and window in CSS pixels, and device pixels per CSS pixel. */
   row: number;
   top: number;
@@ -27,19 +27,10 @@ export interface Layout {
   ratio: number;
 }
 
-/** One token whose lines are shown alone; `at` counts the tokens shown. */
+/** One item whose lines are shown alone. */
 export interface Pointed {
   side: "query" | "key";
   at: number;
-}
-
-/** Where each of `count` positions stands among those shown. */
-export function placesOf(shown: readonly number[], count: number): Int32Array {
-  const place = new Int32Array(count).fill(-1);
-  shown.forEach((position, at) => {
-    place[position] = at;
-  });
-  return place;
 }
 
 interface Span {
@@ -58,42 +49,34 @@ type Draw = (i: number, j: number, weight: number) => void;
 
 /** Calls back for each line that has an end in the window. */
 function eachLine({ rows }: HeadLines, layout: Layout, least: number, draw: Draw): void {
-  const { queries, keys, place } = layout;
-  if (keys.length === 0) return;
-  const left = visible(queries.length, layout);
-  const right = visible(keys.length, layout);
-  for (let i = 0; i < queries.length; i++) {
+  const { queries, keys } = layout;
+  const left = visible(queries, layout);
+  const right = visible(keys, layout);
+  for (let i = 0; i < queries; i++) {
     const inside = i >= left.first && i < left.end;
     const first = inside ? 0 : right.first;
-    const end = inside ? keys.length : right.end;
-    if (first >= end) continue;
-    rows.row(queries[i]!, keys[first]!, keys[end - 1]! + 1, least, (key, weight) => {
-      const j = place[key]!;
-      if (j >= 0) draw(i, j, weight);
-    });
+    const end = inside ? keys : right.end;
+    if (first < end) rows.row(i, first, end, least, (j, weight) => draw(i, j, weight));
   }
 }
 
-/** Calls back for each line of one token. */
+/** Calls back for each line of one item. */
 function eachOf({ rows }: HeadLines, layout: Layout, only: Pointed, least: number, draw: Draw): void {
-  const { queries, keys, place } = layout;
   if (only.side === "query") {
-    rows.row(queries[only.at]!, 0, place.length, least, (key, weight) => {
-      if (place[key]! >= 0) draw(only.at, place[key]!, weight);
-    });
+    rows.row(only.at, 0, layout.keys, least, (j, weight) => draw(only.at, j, weight));
     return;
   }
-  queries.forEach((query, i) => {
-    const weight = rows.at(query, keys[only.at]!);
-    if (weight !== null && weight >= least) draw(i, only.at, weight);
-  });
+  for (let i = 0; i < layout.queries; i++) {
+    const weight = rows.at(i, only.at);
+    if (weight !== null && Math.abs(weight) >= least) draw(i, only.at, weight);
+  }
 }
 
-/** The weight from which lines are drawn, so that there are not more than MOST_LINES. */
+/** The weight from which lines are drawn where nobody has said, so that there are not more than MOST_LINES. */
 export function faintest(heads: HeadLines[], layout: Layout): number {
   const bins = new Uint32Array(256);
   for (const head of heads)
-    eachLine(head, layout, FAINTEST, (_i, _j, w) => bins[Math.min(255, (Math.sqrt(w) * 255) | 0)]!++);
+    eachLine(head, layout, FAINTEST, (_i, _j, w) => bins[Math.min(255, (Math.sqrt(Math.abs(w)) * 255) | 0)]!++);
   let count = 0;
   for (let bin = 255; bin >= 0; bin--) {
     count += bins[bin]!;
@@ -102,7 +85,7 @@ export function faintest(heads: HeadLines[], layout: Layout): number {
   return FAINTEST;
 }
 
-/** All lines of the chosen heads in the window; `only` keeps those of one token on one side. */
+/** All lines of the chosen heads in the window of at least this weight; `only` keeps those of one item on one side. */
 export function drawLines(
   heads: HeadLines[],
   layout: Layout,
@@ -116,36 +99,47 @@ export function drawLines(
   const thick = (only ? 1.7 : 1.25) * ratio;
   const place = (index: number): number => ((index + 0.5) * row - top) * ratio;
   let lines = 0;
-  for (const head of heads) {
+  const pass = (head: HeadLines, colour: Rgb, sign: 1 | -1): void => {
     const draw: Draw = (i, j, weight) => {
-      splat.line(place(i), place(j), weight, thick);
+      if (weight * sign < 0) return;
+      splat.line(place(i), place(j), weight * sign, thick);
       lines++;
     };
     if (only) eachOf(head, layout, only, least, draw);
     else eachLine(head, layout, least, draw);
-    splat.paint(head.colour);
+    splat.paint(colour);
+  };
+  for (const head of heads) {
+    pass(head, head.colour, 1);
+    if (head.negative) pass(head, head.negative, -1);
   }
   return { pixels: splat.pixels(), width, height, lines };
 }
 
 export interface TopWeight {
   head: number;
+  /** Items, counted as they are shown. */
   query: number;
   key: number;
   weight: number;
 }
 
-/** The strongest stored weights among the tokens shown, strongest first. */
-export function topWeights(heads: HeadLines[], layout: Pick<Layout, "queries" | "place">, count: number): TopWeight[] {
+/** The strongest known weights of at least `least`, strongest first. */
+export function topWeights(
+  heads: readonly HeadLines[],
+  layout: Pick<Layout, "queries" | "keys">,
+  count: number,
+  least = 0,
+): TopWeight[] {
   const top: TopWeight[] = [];
   for (const { rows } of heads) {
-    for (const query of layout.queries) {
-      const least = top.length >= count ? top[top.length - 1]!.weight : 0;
-      rows.row(query, 0, layout.place.length, least, (key, weight) => {
-        if (weight === 0 || layout.place[key]! < 0) return;
-        if (top.length >= count && weight <= top[top.length - 1]!.weight) return;
+    for (let query = 0; query < layout.queries; query++) {
+      const from = top.length >= count ? Math.abs(top[top.length - 1]!.weight) : least;
+      rows.row(query, 0, layout.keys, from, (key, weight) => {
+        const size = Math.abs(weight);
+        if (size === 0 || (top.length >= count && size <= Math.abs(top[top.length - 1]!.weight))) return;
         let at = top.length;
-        while (at > 0 && top[at - 1]!.weight < weight) at--;
+        while (at > 0 && Math.abs(top[at - 1]!.weight) < size) at--;
         top.splice(at, 0, { head: rows.head, query, key, weight });
         if (top.length > count) top.pop();
       });

@@ -1,31 +1,33 @@
 // The text equivalent of the lines: the strongest weights as a table, made when it is opened.
-import { h, weightText } from "../../ui/dom";
+import { type Item, positionOf } from "../../session/shape/items";
+import { MEAN } from "../../session/shape/shape";
+import { h, signedText, weightText } from "../../ui/dom";
 import { labelText, tokenText } from "../../ui/tokens";
 import type { TopWeight } from "./lines";
 
-/** Tokens of both axes, with what they say in full where there is more to say. */
-export interface TableTokens {
-  query: string[];
-  key: string[];
+/** Items of both axes. */
+export interface TableItems {
+  queries: readonly Item[];
+  keys: readonly Item[];
   byteLevel: boolean;
-  queryLabels: string[] | null;
-  keyLabels: string[] | null;
+  signed: boolean;
 }
 
 export class TopTable {
   readonly root: HTMLDetailsElement;
   private readonly body = h("tbody");
+  private readonly name = h("span", {}, "Strongest weights");
   private make: (() => TopWeight[]) | null = null;
-  private tokens: TableTokens = { query: [], key: [], byteLevel: false, queryLabels: null, keyLabels: null };
+  private items: TableItems = { queries: [], keys: [], byteLevel: false, signed: false };
 
   constructor() {
     this.root = h(
       "details",
       { class: "top-weights", ontoggle: () => this.fill() },
-      h("summary", {}, "Strongest weights"),
+      h("summary", {}, this.name),
       h(
         "div",
-        { class: "table-scroll" },
+        { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "strongest weights" },
         h(
           "table",
           {},
@@ -40,23 +42,23 @@ export class TopTable {
     );
   }
 
-  update(tokens: TableTokens, make: () => TopWeight[]): void {
-    this.tokens = tokens;
+  update(items: TableItems, make: () => TopWeight[]): void {
+    this.items = items;
+    this.name.textContent = items.signed ? "Greatest differences" : "Strongest weights";
     this.make = make;
     this.fill();
   }
 
   private fill(): void {
     if (!this.root.open || !this.make) return;
-    const { query, key, byteLevel, queryLabels, keyLabels } = this.tokens;
-    const cell = (names: string[], labels: string[] | null, at: number): HTMLElement => {
-      const label = labels?.[at];
-      const title = label === undefined ? null : labelText(label);
+    const { queries, keys, byteLevel, signed } = this.items;
+    const cell = (item: Item): HTMLElement => {
+      const title = item.label === undefined ? null : labelText(item.label);
       return h(
         "td",
         { class: "cell-token", title },
-        tokenText(names[at] ?? "", byteLevel, label),
-        h("small", {}, ` ${at}`),
+        tokenText(item.text, byteLevel, item.label),
+        h("small", {}, ` ${positionOf(item)}`),
       );
     };
     this.body.replaceChildren(
@@ -64,12 +66,15 @@ export class TopTable {
         h(
           "tr",
           {},
-          h("td", {}, String(top.head)),
-          cell(query, queryLabels, top.query),
-          cell(key, keyLabels, top.key),
-          h("td", { class: "num" }, weightText(top.weight)),
+          h("td", {}, headName(top.head)),
+          cell(queries[top.query]!),
+          cell(keys[top.key]!),
+          h("td", { class: "num" }, signed ? signedText(top.weight) : weightText(top.weight)),
         ),
       ),
     );
   }
 }
+
+/** A head as people read it; a mean over heads is told as such. */
+export const headName = (head: number): string => (head === MEAN ? "mean" : String(head));

@@ -1,89 +1,76 @@
 // The head view: query tokens, lines of the chosen heads, key tokens.
-import { NotRecordedError } from "../../decode/errors";
-import type { WeightLayer } from "../../decode/types";
-import { fromHex, headColour } from "../../draw/colour";
-import { pixelRatio, prepare, put } from "../../draw/surface";
-import { filterPair } from "../../session/pair";
+import { fromHex, NEGATIVE, POSITIVE } from "../../draw/colour";
 import { keyAxis, kindName, queryAxis } from "../../session/kinds";
-import { axisOf, findLayer, tokensOf } from "../../session/scene";
+import { axisOf, findLayer } from "../../session/scene";
 import type { Session } from "../../session/session";
+import { itemAt } from "../../session/shape/items";
+import type { Shaped } from "../../session/shape/shape";
 import { moveLayer } from "../../session/move";
 import { chosenHeads } from "../../session/state";
-import { type HeadRows, headRows, meanLeftOut } from "../../session/weights";
-import { h, weightText } from "../../ui/dom";
-import { rowWindow } from "../../ui/rows";
-import { isByteLevel, plain } from "../../ui/tokens";
-import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
+import { meanLeftOut } from "../../session/weights";
+import { h, percent } from "../../ui/dom";
+import { isByteLevel } from "../../ui/tokens";
+import { leastOf, WeightControls } from "../layer/controls";
+import { LayerReader, wantedOf } from "../layer/reader";
+import { takeLayer } from "../layer/take";
+import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { Chips } from "./chips";
-import { type Beside, TokenColumn } from "./column";
-import { drawLines, faintest, type HeadLines, type Layout, type Pointed, placesOf, topWeights } from "./lines";
+import { type HeadLines, topWeights } from "./lines";
+import { findItems, Search } from "./search";
+import { colourOf, Stage } from "./stage";
+import { headSvg } from "./svg";
 import { TopTable } from "./table";
 import { pointedWords, sparseWords } from "./words";
-import { why } from "../why";
-
-/** Weights below this are not worth a number beside their token. */
-const FAINTEST_BESIDE = 0.0005;
-const ROW = { least: 19, most: 34, usual: 22 };
 
 class HeadView implements View {
   readonly root: HTMLElement;
   private readonly frame = new Frame("head", "head view");
   private readonly chips: Chips;
-  private readonly left: TokenColumn;
-  private readonly right: TokenColumn;
-  private readonly base = h("canvas", { class: "lines", role: "img" });
-  private readonly over = h("canvas", { class: "lines lines-over", "aria-hidden": "true" });
-  private readonly stage = h("div", { class: "stage" }, this.base, this.over);
-  private readonly scroller = h("div", { class: "head-scroll" });
+  private readonly stage: Stage;
+  private readonly controls: WeightControls;
+  private readonly search: Search;
   private readonly note = h("p", { class: "foot-note" });
   private readonly rowNote = h("p", { class: "foot-note row-note num" });
   private readonly table = new TopTable();
   private readonly observer: ResizeObserver;
+  private readonly reader: LayerReader;
   private shown: Shown | null = null;
-  private loaded = "";
-  private layer: WeightLayer | null = null;
-  private decoded = new Map<number, HeadRows>();
+  private shaped: Shaped | null = null;
   private drawn: HeadLines[] = [];
-  private layout: Layout | null = null;
-  private least = 0;
-  private lines = 0;
-  private hover: Pointed | null = null;
+  private byteLevel = false;
   private key = "";
-  private turn = 0;
-  private columnKey = "";
 
   constructor(session: Session) {
     this.root = this.frame.root;
     this.chips = new Chips((heads) => session.set({ heads }));
-    this.left = new TokenColumn("left", "query tokens", {
-      hover: (row) => this.point(row === null ? null : { side: "query", at: row }),
-      choose: (row) => session.set({ query: this.layout?.queries[row] ?? null }),
+    this.controls = new WeightControls(session);
+    this.stage = new Stage({ choose: (query) => session.set({ query }), pointed: () => this.tellPointed() });
+    this.reader = new LayerReader({
+      ready: () => {
+        this.key = "";
+        this.render();
+      },
+      fail: (error) => this.frame.say(error, this.ready()),
     });
-    this.right = new TokenColumn("right", "key tokens", {
-      hover: (row) => this.point(row === null ? null : { side: "key", at: row }),
-      choose: (row) => this.point({ side: "key", at: row }),
+    this.search = new Search({
+      look: (text) => findItems(this.shaped?.queries ?? [], this.shaped?.keys ?? [], this.byteLevel, text),
+      show: ({ queries, keys }) => this.stage.mark(queries, keys),
+      go: (place) => this.stage.go(place),
     });
-    this.scroller.append(this.left.root, this.stage, this.right.root);
-    this.scroller.addEventListener("scroll", () => requestAnimationFrame(() => this.draw(false)), { passive: true });
-    const move = (by: number) => () => moveLayer(session, by);
-    this.frame.tools.append(
+    this.frame.controls.append(...this.controls.elements, this.search.root);
+    const mover = (by: number, name: string, sign: string): HTMLElement =>
       h(
         "button",
         {
           class: "btn",
           type: "button",
-          "aria-label": "previous layer",
-          title: "previous layer (↑)",
-          onclick: move(-1),
+          "aria-label": `${name} layer`,
+          title: `${name} layer (${sign})`,
+          onclick: () => moveLayer(session, by),
         },
-        "↑",
-      ),
-      h(
-        "button",
-        { class: "btn", type: "button", "aria-label": "next layer", title: "next layer (↓)", onclick: move(1) },
-        "↓",
-      ),
-    );
+        sign,
+      );
+    this.frame.tools.append(mover(-1, "previous", "↑"), mover(1, "next", "↓"));
     let width = 0;
     let height = 0;
     this.observer = new ResizeObserver(() => {
@@ -91,15 +78,19 @@ class HeadView implements View {
       if (clientWidth === width && clientHeight === height) return;
       width = clientWidth;
       height = clientHeight;
-      if (this.layer) this.draw(true);
+      if (this.shaped) this.stage.draw(true);
     });
     this.observer.observe(this.frame.body);
   }
 
+  private ready(): string {
+    const { state } = this.shown!;
+    return readyKey(state.step, state.input, state.kind, state.layer);
+  }
+
   update(shown: Shown): void {
     this.shown = shown;
-    const { state, scene, session } = shown;
-    const key = readyKey(state.step, state.input, state.kind, state.layer);
+    const { state, scene } = shown;
     const entry = findLayer(scene, state.input, state.kind, state.layer);
     const heads = entry?.heads ?? [];
     const chosen = chosenHeads(state, scene);
@@ -110,225 +101,121 @@ class HeadView implements View {
     const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
     this.frame.title.replaceChildren(
       h("b", {}, entry ? `Layer ${state.layer}` : "Heads"),
-      h("span", { class: "dim" }, entry ? `${names}${kind}` : ""),
+      h("span", { class: "dim" }, entry ? `${shown.other ? "B − A, " : ""}${names}${kind}` : ""),
     );
     this.frame.tools.style.visibility = entry ? "" : "hidden";
-    const data = `${session.run?.id} ${scene.commit.writer} ${scene.commit.n} ${key}`;
-    if (data === this.loaded) {
-      if (this.layer) this.render(key);
+    this.frame.controls.hidden = !entry;
+    if (this.reader.update(shown)) {
+      this.render();
       return;
     }
     this.frame.pending();
-    this.loaded = data;
-    this.layer = null;
-    const turn = ++this.turn;
-    const reading = entry && session.store?.weights(scene, entry);
-    if (!reading) {
-      this.frame.say(why(scene, state, "weights"), key);
-      return;
-    }
+    this.shaped = null;
     this.root.classList.add("is-waiting");
-    reading.then(
-      (layer) => {
-        if (turn !== this.turn) return;
-        this.layer = layer;
-        this.decoded.clear();
-        this.key = "";
-        this.render(key);
-      },
-      (error) => {
-        if (turn !== this.turn) return;
-        this.loaded = "";
-        this.frame.say(error instanceof NotRecordedError ? absent(error, state.step) : error, key);
-      },
-    );
   }
 
-  private rows(head: number): HeadRows | null {
-    let rows = this.decoded.get(head) ?? null;
-    if (!rows && this.layer) {
-      rows = headRows(this.layer, head);
-      if (rows) this.decoded.set(head, rows);
-    }
-    return rows;
+  find(): void {
+    this.search.focus();
   }
 
-  private render(ready: string): void {
-    const { state, scene, dark } = this.shown!;
+  private render(): void {
+    const shown = this.shown!;
+    const { state, dark } = shown;
     const { body } = this.frame;
-    if (this.scroller.parentElement !== body) {
-      body.replaceChildren(this.chips.root, this.scroller, this.note, this.rowNote, this.table.root);
+    if (this.stage.root.parentElement !== body) {
+      body.replaceChildren(this.chips.root, this.stage.root, this.note, this.rowNote, this.table.root);
       this.key = "";
     }
-    const key = `${this.loaded} ${state.heads?.join() ?? "all"} ${state.pair} ${dark}`;
+    const wanted = wantedOf(shown);
+    const least = leastOf(shown);
+    const key = `${this.reader.source} ${JSON.stringify(wanted)} ${least} ${dark}`;
     if (key !== this.key) {
       this.frame.pending();
       this.key = key;
-      this.drawn = chosenHeads(state, scene).flatMap((head) => {
-        const rows = this.rows(head);
-        return rows ? [{ rows, colour: fromHex(headColour(head, dark)) }] : [];
-      });
-      this.columns();
+      const shaped = this.reader.shape(shown);
+      this.shaped = shaped;
+      this.drawn = shaped.heads.map((rows) => this.coloured(rows, shaped.signed, dark));
+      const { a, b } = this.reader;
+      this.byteLevel = !wanted.words && isByteLevel([...shaped.queries, ...shaped.keys].map((one) => one.text));
+      const { byteLevel } = this;
+      const { heads: _, mean: __, normalise: ___, ...items } = wanted;
+      const columns = `${shown.scene.commit.inputs.path} ${shown.other?.scene.commit.inputs.path} ${state.input} ${shown.other?.input} ${state.kind} ${shaped.queries.length} ${shaped.keys.length} ${JSON.stringify(items)}`;
+      const chosen = state.query === null ? -1 : itemAt(shaped.queries, state.query);
+      const compared = shown.other !== null;
+      this.stage.show(
+        { shaped, lines: this.drawn, byteLevel, compared, dark, least, chosen: chosen < 0 ? null : chosen },
+        columns,
+      );
+      const layout = { queries: shaped.queries.length, keys: shaped.keys.length };
+      this.table.update({ ...shaped, byteLevel }, () => topWeights(this.drawn, layout, 24, least));
+      this.controls.update(shown, [a, b], this.stage.least);
       this.words();
-      this.draw(true);
-    }
-    this.point(null);
-    this.frame.ready(ready);
+      this.search.again();
+    } else this.choose(state.query);
+    this.stage.point(null);
+    this.frame.ready(this.ready());
   }
 
-  /** Fills the token columns; only when tokens changed, so that a change of heads keeps the scroll position. */
-  private columns(): void {
-    const { state, scene } = this.shown!;
-    const { queries, keys } = this.layer!;
-    const left = axisOf(scene, state.input, queryAxis(state.kind));
-    const right = axisOf(scene, state.input, keyAxis(state.kind));
-    const kept = filterPair(state.pair, queries, keys, left, right);
-    const tokens = { query: this.tokens("query"), key: this.tokens("key") };
-    const byteLevel = isByteLevel(tokens.query) || isByteLevel(tokens.key);
-    const place = placesOf(kept.keys, keys);
-    this.layout = { ...kept, place, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
-    const { layout } = this;
-    const labels = { queryLabels: left?.labels ?? null, keyLabels: right?.labels ?? null };
-    this.table.update({ ...tokens, ...labels, byteLevel }, () => topWeights(this.drawn, layout, 24));
-    const columnKey = `${scene.commit.inputs.path} ${state.input} ${state.kind} ${state.pair} ${queries} ${keys}`;
-    if (columnKey === this.columnKey) return;
-    this.columnKey = columnKey;
-    const narrow = this.root.closest("[data-small]") !== null;
-    this.hover = null;
-    for (const [column, axis, shown, texts] of [
-      [this.left, left, kept.queries, tokens.query],
-      [this.right, right, kept.keys, tokens.key],
-    ] as const) {
-      column.tokens({
-        shown,
-        tokens: texts,
-        labels: axis?.labels ?? null,
-        ids: axis?.ids ?? null,
-        special: axis?.special ?? null,
-        generated: axis?.generated ?? null,
-        byteLevel,
-      });
-      column.root.style.width = `${columnWidth(shown, texts, byteLevel, narrow ? 36 : 84)}px`;
-    }
-    this.scroller.scrollTop = 0;
+  private choose(query: number | null): void {
+    const chosen = query === null ? -1 : itemAt(this.shaped!.queries, query);
+    this.stage.choose(chosen < 0 ? null : chosen);
   }
 
-  /** What has to be known to read the picture: what was cut off, and what was not stored. */
+  private coloured(rows: Shaped["heads"][number], signed: boolean, dark: boolean): HeadLines {
+    const theme = dark ? "dark" : "light";
+    if (signed) return { rows, colour: POSITIVE[theme], negative: NEGATIVE[theme] };
+    return { rows, colour: fromHex(colourOf(rows.head, dark)) };
+  }
+
+  /** What has to be known to read the picture: what was cut off, not stored, or is not in both. */
   private words(): void {
-    const { state, scene } = this.shown!;
-    const layer = this.layer!;
+    const { state, scene, other } = this.shown!;
+    const shaped = this.shaped!;
+    const layer = this.reader.a!;
     const left = axisOf(scene, state.input, queryAxis(state.kind));
     const right = axisOf(scene, state.input, keyAxis(state.kind));
     const said = [cutWords(left?.cut ?? 0, "query"), left === right ? "" : cutWords(right?.cut ?? 0, "key")];
     const calls = findLayer(scene, state.input, state.kind, state.layer)?.calls ?? 1;
     if (calls > 1) said.push(`This layer computed attention ${calls} times in one forward; the first is shown.`);
-    const heads = this.drawn.map((one) => one.rows);
-    if (layer.stored === "sparse") said.unshift(sparseWords(layer, meanLeftOut(layer, heads)));
+    if (layer.stored === "sparse") said.unshift(sparseWords(layer, meanLeftOut(shaped)));
+    if (other) said.unshift(...comparedWords(shaped));
     this.note.textContent = said.filter(Boolean).join(" ");
-    this.rowNote.hidden = layer.stored !== "sparse";
+    this.rowNote.hidden = !shaped.sparse;
   }
 
-  private tokens(side: "query" | "key"): string[] {
-    const { state, scene } = this.shown!;
-    return side === "query"
-      ? tokensOf(scene, state.input, queryAxis(state.kind), this.layer!.queries)
-      : tokensOf(scene, state.input, keyAxis(state.kind), this.layer!.keys);
+  private tellPointed(): void {
+    const { shaped, shown } = this;
+    if (!shaped?.sparse || !shown) return;
+    const { query } = shown.state;
+    const chosen = query === null ? -1 : itemAt(shaped.queries, query);
+    const told = this.stage.hover ?? (chosen < 0 ? null : { side: "query" as const, at: chosen });
+    this.rowNote.textContent = this.rowNote.title = pointedWords(shaped.heads, shaped, told);
   }
 
-  private draw(resized: boolean): void {
-    const { layout, scroller } = this;
-    if (!layout || !this.layer || !this.root.isConnected) return;
-    const count = Math.max(layout.queries.length, layout.keys.length);
-    if (resized) {
-      const room = this.root.closest("[data-fit]") ? scroller.clientHeight - 8 : 0;
-      layout.row =
-        room > 0 ? Math.floor(Math.max(ROW.least, Math.min(ROW.most, room / Math.max(1, count)))) : ROW.usual;
-    }
-    const total = count * layout.row;
-    this.left.show(rowWindow(layout.queries.length, layout.row, scroller.scrollTop, scroller.clientHeight), layout.row);
-    this.right.show(rowWindow(layout.keys.length, layout.row, scroller.scrollTop, scroller.clientHeight), layout.row);
-    const height = Math.min(total, Math.max(120, scroller.clientHeight));
-    const top = Math.max(0, Math.min(scroller.scrollTop, total - height));
-    const width = Math.max(60, this.stage.clientWidth);
-    if (!resized && top === layout.top && layout.height === height && layout.width === width) return;
-    Object.assign(layout, { top, width, height, ratio: pixelRatio() });
-    this.stage.style.height = `${total}px`;
-    this.base.style.top = this.over.style.top = `${top}px`;
-    this.least = faintest(this.drawn, layout);
-    const picture = drawLines(this.drawn, layout, this.least, null);
-    this.lines = picture.lines;
-    put(prepare(this.base, width, height), picture.pixels, picture.width, picture.height);
-    this.base.setAttribute(
-      "aria-label",
-      `attention lines of ${this.drawn.length} heads between ${layout.queries.length} query and ${layout.keys.length} key tokens`,
+  take(): Take | null {
+    const { shown, shaped, drawn } = this;
+    if (!shown || !shaped) return null;
+    const least = leastOf(shown) || this.stage.least;
+    const { byteLevel } = this;
+    return takeLayer("head", shown, this.reader, shaped, least, () =>
+      headSvg(shaped, drawn, { byteLevel, least, dark: shown.dark, stage: this.stage }),
     );
-    this.point(this.hover);
-  }
-
-  /** Shows one token's lines alone, and their values beside the other column. */
-  private point(hover: Pointed | null): void {
-    this.hover = hover;
-    const { layout, drawn } = this;
-    if (!layout || !this.shown || !this.layer) return;
-    const { state } = this.shown;
-    const sparse = this.layer.stored === "sparse";
-    const query = state.query === null ? -1 : layout.queries.indexOf(state.query);
-    const chosen = query < 0 ? null : query;
-    this.stage.classList.toggle("is-pointing", hover !== null);
-    const beside = hover ? (row: number) => this.beside(hover, row) : null;
-    const side = hover?.side;
-    this.left.mark(side === "query" ? hover!.at : null, chosen, side === "key" ? beside : null);
-    this.right.mark(side === "key" ? hover!.at : null, null, side === "query" ? beside : null);
-    if (sparse) {
-      const told = hover ?? (chosen === null ? null : { side: "query" as const, at: chosen });
-      const heads = drawn.map((one) => one.rows);
-      this.rowNote.textContent = this.rowNote.title = pointedWords(heads, layout, told);
-    }
-    if (!hover) return;
-    const picture = drawLines(drawn, layout, sparse ? 0 : FAINTEST_BESIDE, hover);
-    put(prepare(this.over, layout.width, layout.height), picture.pixels, picture.width, picture.height);
-  }
-
-  /** The greatest weight between the token pointed at and one of the other column, and a shade for each head. */
-  private beside(hover: Pointed, row: number): Beside | null {
-    const { queries, keys } = this.layout!;
-    const { dark } = this.shown!;
-    const i = queries[hover.side === "query" ? hover.at : row]!;
-    const j = keys[hover.side === "query" ? row : hover.at]!;
-    let most = -1;
-    let colour = "";
-    const shades = this.drawn.map(({ rows }) => {
-      const weight = rows.at(i, j);
-      const shade = headColour(rows.head, dark);
-      if (weight !== null && weight > most) {
-        most = weight;
-        colour = shade;
-      }
-      return { colour: shade, alpha: weight ?? 0 };
-    });
-    // Of weights that are all stored the faint ones are not worth a number; of kept ones each is: others are not known.
-    const least = this.layer!.stored === "sparse" ? 0 : FAINTEST_BESIDE;
-    if (most < least) return null;
-    return { text: weightText(most), colour, shades: this.drawn.length > 1 ? shades : [] };
   }
 
   inspect(): unknown {
+    const { a } = this.reader;
     return {
       heads: this.drawn.map((one) => one.rows.head),
-      stored: this.layer?.stored ?? null,
+      stored: a?.stored ?? null,
+      signed: this.shaped?.signed ?? false,
       weights: (head: number) => this.drawn.find((one) => one.rows.head === head)?.rows.arrays() ?? null,
-      queries: this.layout?.queries ?? [],
-      keys: this.layout?.keys ?? [],
-      shape: this.layer ? [this.layer.queries, this.layer.keys] : null,
-      tokens: this.layer ? { query: this.tokens("query"), key: this.tokens("key") } : null,
-      lines: this.lines,
-      faintest: this.least,
-      pointing: this.hover,
+      shape: a ? [a.queries, a.keys] : null,
+      ...this.stage.inspect(),
     };
   }
 
   destroy(): void {
-    this.turn++;
+    this.reader.close();
     this.observer.disconnect();
   }
 }
@@ -337,21 +224,20 @@ function cutWords(cut: number, side: string): string {
   return cut ? `${cut} more ${side} tokens were cut off when this was recorded (max_tokens).` : "";
 }
 
-function absent(error: NotRecordedError, step: number | null): NotRecordedError {
-  return new NotRecordedError(`The weights of step ${step} are not in this file.`, error.remedy);
-}
-
-let ruler: CanvasRenderingContext2D | null = null;
-
-/** Room for the longest token, within bounds, and for a value beside it. */
-function columnWidth(shown: number[], tokens: string[], byteLevel: boolean, beside: number): number {
-  ruler ??= document.createElement("canvas").getContext("2d");
-  if (!ruler) return 140;
-  ruler.font = "13px system-ui, sans-serif";
-  let most = 0;
-  for (const at of shown.slice(0, 2000))
-    most = Math.max(most, ruler.measureText(plain(tokens[at]!, byteLevel, 24)).width);
-  return Math.round(Math.min(150, most) + 16 + beside);
+/** What of two sides cannot be compared. */
+function comparedWords({ queries, keys, aligned, absent, sparse }: Shaped): string[] {
+  const alone = (items: Shaped["queries"]): number => items.filter((one) => !one.a || !one.b).length;
+  const [q, k] = [alone(queries), alone(keys)];
+  const share = keys.length > 0 ? percent(1 - k / keys.length) : "";
+  return [
+    "Blue: greater in B. Orange: greater in A.",
+    q + k > 0
+      ? `${q} query and ${k} key tokens are in one of both only and have no difference (${share} of keys are in both).`
+      : "",
+    aligned ? "" : "The texts are too long and too different to be aligned but for their beginning and end.",
+    absent.length > 0 ? `B has no head ${absent.join(", ")}.` : "",
+    sparse ? "Differences are known where both sides store the weight." : "",
+  ];
 }
 
 export const headView: ViewType = {

@@ -2,7 +2,8 @@
 import type { SparseLayer } from "../../decode/types";
 import type { HeadRows } from "../../session/weights";
 import { percent } from "../../ui/dom";
-import type { Layout, Pointed } from "./lines";
+import { type Item, positionOf } from "../../session/shape/items";
+import type { Pointed } from "./lines";
 
 /** Of the whole layer: "stored sparse: the top keys of each row (64, or 99 % of its mass); …". */
 export function sparseWords(layer: SparseLayer, leftOut: number): string {
@@ -23,11 +24,15 @@ const span = (values: number[], text: (value: number) => string): string => {
 };
 
 /** Of the token pointed at: how much of its row is stored, or which rows store it. */
-export function pointedWords(heads: readonly HeadRows[], layout: Layout, pointed: Pointed | null): string {
+export function pointedWords(
+  heads: readonly HeadRows[],
+  { queries, keys }: { queries: readonly Item[]; keys: readonly Item[] },
+  pointed: Pointed | null,
+): string {
   if (!pointed || heads.length === 0) return "Point at a token to see what of its row is stored.";
   const each = heads.length > 1 ? " in each head" : "";
   if (pointed.side === "query") {
-    const query = layout.queries[pointed.at]!;
+    const query = pointed.at;
     const stored = span(
       heads.map((one) => one.stored(query)),
       thousands,
@@ -36,9 +41,9 @@ export function pointedWords(heads: readonly HeadRows[], layout: Layout, pointed
       heads.map((one) => one.leftOut(query)),
       percent,
     );
-    return `Query ${query}: ${stored} keys stored${each}; ${leftOut} of its mass is on keys that are not.`;
+    return `Query ${positionOf(queries[query]!)}: ${stored} keys stored${each}; ${leftOut} of its mass is on keys that are not.`;
   }
-  const key = layout.keys[pointed.at]!;
-  const stored = layout.queries.filter((query) => heads.some((one) => one.at(query, key) !== null)).length;
-  return `Key ${key}: stored by ${thousands(stored)} of ${thousands(layout.queries.length)} queries.`;
+  const key = pointed.at;
+  const stored = queries.filter((_, query) => heads.some((one) => one.at(query, key) !== null)).length;
+  return `Key ${positionOf(keys[key]!)}: stored by ${thousands(stored)} of ${thousands(queries.length)} queries.`;
 }

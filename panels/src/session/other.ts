@@ -1,0 +1,105 @@
+// The other side of a comparison: another step, input or run, read beside the one that is open.
+import type { Decoder } from "../decode/decoder";
+import { NotRecordedError, RunNotFoundError } from "../decode/errors";
+import { mergeManifests } from "../decode/manifest";
+import type { Commit, RunRecord } from "../decode/types";
+import type { RunName, Source } from "../host/source";
+import { findLayer, makeScene, type Scene } from "./scene";
+import type { Other, State } from "./state";
+import { Store } from "./store";
+
+export interface Compared {
+  run: RunName;
+  store: Store;
+  scene: Scene;
+  input: number;
+}
+
+interface Opened {
+  record: RunRecord;
+  store: Store;
+}
+
+const scenes = new WeakMap<Commit, Scene>();
+
+/** The scene of a commit where it has been read already. */
+export const knownScene = (commit: Commit): Scene | undefined => scenes.get(commit);
+
+/** Reads what a step holds, once. */
+export async function readScene(store: Store, commit: Commit): Promise<Scene> {
+  const known = scenes.get(commit);
+  if (known) return known;
+  const [inputs, index] = await Promise.all([store.inputs(commit), store.index(commit)]);
+  const scene = makeScene(commit, inputs, index);
+  scenes.set(commit, scene);
+  return scene;
+}
+
+/** The step of a run that is shown where `wanted` is asked for: itself, else the last before it, else the first. */
+export function nearestStep(commits: readonly Commit[], wanted: number | null): Commit | null {
+  const before = commits.filter((one) => one.step <= (wanted ?? Number.POSITIVE_INFINITY));
+  return before[before.length - 1] ?? commits[0] ?? null;
+}
+
+export class Others {
+  private readonly runs = new Map<string, Promise<Opened>>();
+
+  constructor(
+    private readonly source: Source,
+    private readonly decoder: Decoder,
+  ) {}
+
+  /** Steps of a run, for a list to choose from. */
+  async steps(run: string): Promise<number[]> {
+    return (await this.open(run)).record.commits.map((one) => one.step);
+  }
+
+  private open(run: string): Promise<Opened> {
+    let opened = this.runs.get(run);
+    if (!opened) {
+      opened = this.source.manifests(run).then((manifests) => ({
+        record: mergeManifests(manifests),
+        store: new Store(this.source, run, this.decoder),
+      }));
+      this.runs.set(run, opened);
+      opened.catch(() => this.runs.delete(run));
+    }
+    return opened;
+  }
+
+  /** Reads B; fails in words where there is no such run, step, input or layer. */
+  async read(here: { run: RunName; runs: RunName[]; opened: Opened }, state: State, other: Other): Promise<Compared> {
+    const run = other.run === null ? here.run : here.runs.find((one) => one.id === other.run);
+    if (!run) throw new RunNotFoundError(`There is no run ${JSON.stringify(other.run)} here to compare with.`);
+    const opened = run.id === here.run.id ? here.opened : await this.open(run.id);
+    const { commits } = opened.record;
+    const exact = commits.find((one) => one.step === (other.step ?? state.step));
+    const commit = exact ?? (other.step === null ? nearestStep(commits, state.step) : null);
+    if (!commit) {
+      throw new NotRecordedError(
+        other.step === null
+          ? `Nothing has been recorded in run ${run.name} yet.`
+          : `Step ${other.step} was not recorded in run ${run.name}.`,
+        "Choose another step to compare with.",
+      );
+    }
+    const scene = await readScene(opened.store, commit);
+    const input = other.input ?? state.input;
+    if (!scene.numbers.includes(input)) {
+      throw new NotRecordedError(
+        `Input ${input} was not recorded at step ${commit.step} of run ${run.name}.`,
+        "Choose another input to compare with.",
+      );
+    }
+    return { run, store: opened.store, scene, input };
+  }
+}
+
+/** Why a layer cannot be compared; null where both sides have it. */
+export function lacks(compared: Compared, state: State): NotRecordedError | null {
+  if (findLayer(compared.scene, compared.input, state.kind, state.layer)) return null;
+  return new NotRecordedError(
+    `B (step ${compared.scene.commit.step} of run ${compared.run.name}) has no layer ${state.layer} of kind ${state.kind}.`,
+    "Choose a layer that both have.",
+  );
+}

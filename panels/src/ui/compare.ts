@@ -1,0 +1,182 @@
+// What is compared with what: chooses another step, run or input, which of both is drawn, and swaps them.
+import type { Session } from "../session/session";
+import type { Other, Side } from "../session/state";
+import { fillSelect, h } from "./dom";
+import { inputName } from "./inputs";
+
+const WHAT = ["step", "run", "input"] as const;
+type What = (typeof WHAT)[number];
+
+const SIDES: [Side, string, string][] = [
+  ["a", "A", "draw A: what is open"],
+  ["b", "B", "draw B: what it is compared with"],
+  ["diff", "B − A", "draw the difference: blue where B is greater, orange where A is"],
+];
+
+export class CompareBar {
+  readonly root: HTMLElement;
+  private readonly what = h("select", { "aria-label": "compare with another" });
+  private readonly which = h("select", { "aria-label": "compared with" });
+  private readonly step = h("select", { "aria-label": "step compared with" });
+  private readonly sides = h("span", { class: "swap always", role: "group", "aria-label": "side drawn" });
+  private readonly turn: HTMLButtonElement;
+  private readonly said = h("span", { class: "compare-said" });
+  private readonly error = h("span", { class: "compare-error", role: "alert" });
+  private steps: { run: string; list: number[] } | null = null;
+
+  constructor(private readonly session: Session) {
+    for (const [side, name, title] of SIDES) {
+      const choose = (): void => session.set({ side });
+      this.sides.append(h("button", { class: "btn", type: "button", "data-side": side, title, onclick: choose }, name));
+    }
+    this.turn = h(
+      "button",
+      {
+        class: "btn",
+        type: "button",
+        title: "swap A and B",
+        "aria-label": "swap A and B",
+        onclick: () => session.swap(),
+      },
+      "⇄",
+    );
+    this.what.addEventListener("change", () => session.set({ compare: this.first(this.what.value), side: "diff" }));
+    this.which.addEventListener("change", () => this.pick(this.which.value));
+    this.step.addEventListener("change", () => {
+      const { compare } = session.state;
+      if (compare) session.set({ compare: { ...compare, step: Number(this.step.value) } });
+    });
+    this.root = h(
+      "div",
+      { class: "compare" },
+      h("label", { class: "pick" }, h("span", {}, "compare"), this.what),
+      this.which,
+      this.step,
+      this.sides,
+      this.turn,
+      this.said,
+      this.error,
+    );
+  }
+
+  /** The other of a kind that people mean first: the step before, the next input, another run. */
+  private first(what: string): Other | null {
+    const { session } = this;
+    const { state, commits, scene } = session;
+    const none: Other = { run: null, step: null, input: null };
+    if (what === "step") {
+      const at = commits.findIndex((one) => one.step === state.step);
+      const other = commits[at - 1] ?? commits[at + 1];
+      return other ? { ...none, step: other.step } : null;
+    }
+    if (what === "input") {
+      const other =
+        scene?.numbers.find((one) => one > state.input) ?? scene?.numbers.find((one) => one !== state.input);
+      return other === undefined ? null : { ...none, input: other };
+    }
+    const other = session.runs.find((one) => one.id !== session.run?.id);
+    return what === "run" && other ? { ...none, run: other.id } : null;
+  }
+
+  private pick(value: string): void {
+    const none: Other = { run: null, step: null, input: null };
+    const { session } = this;
+    const what = whatOf(session.state.compare);
+    if (what === "run") session.set({ compare: { ...none, run: value } });
+    else if (what !== null) session.set({ compare: { ...none, [what]: Number(value) } });
+  }
+
+  /** Turns comparing on, with the step before, and off again. */
+  toggle(): void {
+    const { session } = this;
+    if (session.state.compare) session.set({ compare: null });
+    else
+      session.set({ compare: WHAT.map((what) => this.first(what)).find((one) => one !== null) ?? null, side: "diff" });
+  }
+
+  update(): void {
+    const { session } = this;
+    const { state, scene, compared, comparedError } = session;
+    const { compare } = state;
+    const what = whatOf(compare);
+    const can = WHAT.filter((one) => one === what || this.first(one) !== null);
+    this.root.hidden = !scene || can.length === 0;
+    if (!scene) return;
+    const names = { step: "another step", run: "another run", input: "another input" };
+    fillSelect(
+      this.what,
+      [{ value: "off", name: "off" }, ...can.map((one) => ({ value: one, name: names[one] }))],
+      what ?? "off",
+    );
+    const on = compare !== null;
+    this.root.classList.toggle("is-on", on);
+    for (const element of [this.which, this.sides, this.turn, this.said]) element.hidden = !on;
+    this.step.hidden = what !== "run";
+    this.error.textContent = comparedError ? wordsOf(comparedError) : "";
+    if (!compare || !what) return;
+    this.fill(what, compare);
+    for (const button of this.sides.children)
+      button.setAttribute("aria-pressed", String((button as HTMLElement).dataset.side === state.side));
+    this.turn.disabled = compared === null;
+    const b = compared ? `B: step ${compared.scene.commit.step}, ${inputName(compared.scene, compared.input, 30)}` : "";
+    this.said.textContent = comparedError
+      ? ""
+      : compared
+        ? `A: step ${state.step} · ${b}`
+        : "reading what to compare with…";
+    this.said.title = compared ? `run ${compared.run.name}` : "";
+  }
+
+  private fill(what: What, compare: Other): void {
+    const { session } = this;
+    const { commits, scene, runs, run, state } = session;
+    if (what === "step") {
+      const others = commits.filter((one) => one.step !== state.step || one.step === compare.step);
+      const list = others.map((one) => ({ value: String(one.step), name: `step ${one.step}` }));
+      fillSelect(this.which, list, String(compare.step));
+    } else if (what === "input") {
+      const list = scene!.numbers.map((one) => ({ value: String(one), name: inputName(scene!, one) }));
+      fillSelect(this.which, list, String(compare.input));
+    } else {
+      const others = runs.filter((one) => one.id !== run?.id || one.id === compare.run);
+      fillSelect(
+        this.which,
+        others.map((one) => ({ value: one.id, name: one.name })),
+        compare.run ?? "",
+      );
+      this.fillSteps(compare);
+    }
+  }
+
+  private fillSteps(compare: Other): void {
+    const id = compare.run ?? "";
+    if (this.steps?.run !== id) {
+      this.steps = { run: id, list: [] };
+      // A run that cannot be read is said where it is compared.
+      this.session.others.steps(id).then(
+        (list) => {
+          if (this.steps?.run === id) this.steps.list = list;
+          this.update();
+        },
+        () => undefined,
+      );
+    }
+    const { compared } = this.session;
+    const shown = compare.step ?? compared?.scene.commit.step ?? null;
+    fillSelect(
+      this.step,
+      this.steps.list.map((one) => ({ value: String(one), name: `step ${one}` })),
+      String(shown),
+    );
+  }
+}
+
+function whatOf(compare: Other | null): What | null {
+  if (!compare) return null;
+  return compare.run !== null ? "run" : compare.input !== null ? "input" : "step";
+}
+
+function wordsOf(error: unknown): string {
+  const remedy = (error as { remedy?: string }).remedy;
+  return [error instanceof Error ? error.message : String(error), remedy].filter(Boolean).join(" ");
+}

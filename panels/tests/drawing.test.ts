@@ -13,7 +13,8 @@ import { weightText } from "../src/ui/dom";
 import { rowWindow } from "../src/ui/rows";
 import { fromByteLevel, isByteLevel, pieces, plain, spoken } from "../src/ui/tokens";
 import { headRows } from "../src/session/weights";
-import { drawLines, faintest, topWeights } from "../src/views/head/lines";
+import { drawLines, faintest } from "../src/views/head/lines";
+import { topWeights } from "../src/views/layer/top";
 import { open } from "./golden";
 
 const alphaSum = (pixels: Uint8ClampedArray): number => pixels.reduce((sum, v, i) => (i % 4 === 3 ? sum + v : sum), 0);
@@ -77,7 +78,7 @@ test("only lines with an end in the window are drawn, and their number is bounde
 
 test("the strongest weights come in order", () => {
   const weights = Float32Array.from([0.1, 0.9, 0.5, 0.5]);
-  const top = topWeights([dense(weights, 2, 3)], layout(2), 3);
+  const top = topWeights([dense(weights, 2, 3).rows], layout(2), 3);
   assert.deepEqual(
     top.map((one) => [one.query, one.key, Math.round(one.weight * 10)]),
     [

@@ -20,6 +20,9 @@ const state: State = {
   query: 5,
   pair: "ab",
   metric: "entropy",
+  compare: { run: "a;b:c 50%", step: 200, input: null },
+  side: "b",
+  options: { "weights.words": "1", "matrix.zoom": "0-4,2-9" },
 };
 
 test("a state survives the hash", () => {

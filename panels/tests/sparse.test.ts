@@ -8,8 +8,9 @@ import { explainSparse } from "../src/session/explain";
 import { headRows, meanLeftOut } from "../src/session/weights";
 import type { Item } from "../src/session/shape/items";
 import { PickedRows } from "../src/session/shape/rows";
-import { drawLines, faintest, topWeights } from "../src/views/head/lines";
-import { pointedWords, sparseWords } from "../src/views/head/words";
+import { drawLines, faintest } from "../src/views/head/lines";
+import { topWeights } from "../src/views/layer/top";
+import { pointedWords, sparseWords } from "../src/views/layer/words";
 import { asset, batchesOf, type Made, type Options, SPARSE, SPARSE_METADATA, type Values } from "./assets";
 
 const name = (wanted: string, why: RegExp) => (error: Error) => {
@@ -206,14 +207,14 @@ test("keys that a filter hides are not drawn", () => {
   const heads = [{ rows: picked, colour: [1, 2, 3] as const }];
   const shape = { ...window(300, 0, 20_000), keys: odd.length };
   assert.equal(drawLines(heads, shape, 0.004, null).lines, 150);
-  const top = topWeights(heads, shape, 5);
+  const top = topWeights([picked], shape, 5);
   assert.ok(top.every((one) => base.at(one.query, odd[one.key]!) === one.weight));
   assert.equal(picked.leftOut(7), base.leftOut(7));
 });
 
 test("the strongest weights are those of kept keys", async () => {
   const heads = [{ rows: headRows(await read(made()), 5)!, colour: [1, 2, 3] as const }];
-  const found = topWeights(heads, { queries: 3, keys: 4 }, 24);
+  const found = topWeights([heads[0]!.rows], { queries: 3, keys: 4 }, 24);
   assert.deepEqual(
     found.map((one) => [one.head, one.query, one.key]),
     [

@@ -1,5 +1,6 @@
 // Puts the style sheet into the page once, whoever mounts first.
 import head from "../views/head/head.css";
+import matrix from "../views/matrix/matrix.css";
 import model from "../views/model/model.css";
 import neuron from "../views/neuron/neuron.css";
 import timeline from "../views/timeline/timeline.css";
@@ -13,6 +14,6 @@ export function addStyle(page: Document): void {
   const element = page.createElement("style");
   element.dataset.attnlog = "";
   // Narrow rules come last: they override what views say.
-  element.textContent = [base, header, panels, model, head, neuron, timeline, narrow].join("");
+  element.textContent = [base, header, panels, model, head, matrix, neuron, timeline, narrow].join("");
   page.head.append(element);
 }

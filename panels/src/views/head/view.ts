@@ -1,26 +1,26 @@
 // The head view: query tokens, lines of the chosen heads, key tokens.
 import { fromHex, NEGATIVE, POSITIVE } from "../../draw/colour";
-import { keyAxis, kindName, queryAxis } from "../../session/kinds";
-import { axisOf, findLayer } from "../../session/scene";
+import { kindName } from "../../session/kinds";
+import { findLayer } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { itemAt } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
 import { moveLayer } from "../../session/move";
 import { chosenHeads } from "../../session/state";
-import { meanLeftOut } from "../../session/weights";
-import { h, percent } from "../../ui/dom";
+import { h } from "../../ui/dom";
 import { isByteLevel } from "../../ui/tokens";
 import { leastOf, WeightControls } from "../layer/controls";
 import { LayerReader, wantedOf } from "../layer/reader";
+import { TopTable } from "../layer/table";
 import { takeLayer } from "../layer/take";
+import { topWeights } from "../layer/top";
+import { layerWords, pointedWords } from "../layer/words";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { Chips } from "./chips";
-import { type HeadLines, topWeights } from "./lines";
+import type { HeadLines } from "./lines";
 import { findItems, Search } from "./search";
 import { colourOf, Stage } from "./stage";
 import { headSvg } from "./svg";
-import { TopTable } from "./table";
-import { pointedWords, sparseWords } from "./words";
 
 class HeadView implements View {
   readonly root: HTMLElement;
@@ -147,9 +147,10 @@ class HeadView implements View {
         columns,
       );
       const layout = { queries: shaped.queries.length, keys: shaped.keys.length };
-      this.table.update({ ...shaped, byteLevel }, () => topWeights(this.drawn, layout, 24, least));
+      this.table.update({ ...shaped, byteLevel }, () => topWeights(shaped.heads, layout, 24, least));
       this.controls.update(shown, [a, b], this.stage.least);
-      this.words();
+      this.note.textContent = layerWords(shown, a!, shaped);
+      this.rowNote.hidden = !shaped.sparse;
       this.search.again();
     } else this.choose(state.query);
     this.stage.point(null);
@@ -165,22 +166,6 @@ class HeadView implements View {
     const theme = dark ? "dark" : "light";
     if (signed) return { rows, colour: POSITIVE[theme], negative: NEGATIVE[theme] };
     return { rows, colour: fromHex(colourOf(rows.head, dark)) };
-  }
-
-  /** What has to be known to read the picture: what was cut off, not stored, or is not in both. */
-  private words(): void {
-    const { state, scene, other } = this.shown!;
-    const shaped = this.shaped!;
-    const layer = this.reader.a!;
-    const left = axisOf(scene, state.input, queryAxis(state.kind));
-    const right = axisOf(scene, state.input, keyAxis(state.kind));
-    const said = [cutWords(left?.cut ?? 0, "query"), left === right ? "" : cutWords(right?.cut ?? 0, "key")];
-    const calls = findLayer(scene, state.input, state.kind, state.layer)?.calls ?? 1;
-    if (calls > 1) said.push(`This layer computed attention ${calls} times in one forward; the first is shown.`);
-    if (layer.stored === "sparse") said.unshift(sparseWords(layer, meanLeftOut(shaped)));
-    if (other) said.unshift(...comparedWords(shaped));
-    this.note.textContent = said.filter(Boolean).join(" ");
-    this.rowNote.hidden = !shaped.sparse;
   }
 
   private tellPointed(): void {
@@ -218,26 +203,6 @@ class HeadView implements View {
     this.reader.close();
     this.observer.disconnect();
   }
-}
-
-function cutWords(cut: number, side: string): string {
-  return cut ? `${cut} more ${side} tokens were cut off when this was recorded (max_tokens).` : "";
-}
-
-/** What of two sides cannot be compared. */
-function comparedWords({ queries, keys, aligned, absent, sparse }: Shaped): string[] {
-  const alone = (items: Shaped["queries"]): number => items.filter((one) => !one.a || !one.b).length;
-  const [q, k] = [alone(queries), alone(keys)];
-  const share = keys.length > 0 ? percent(1 - k / keys.length) : "";
-  return [
-    "Blue: greater in B. Orange: greater in A.",
-    q + k > 0
-      ? `${q} query and ${k} key tokens are in one of both only and have no difference (${share} of keys are in both).`
-      : "",
-    aligned ? "" : "The texts are too long and too different to be aligned but for their beginning and end.",
-    absent.length > 0 ? `B has no head ${absent.join(", ")}.` : "",
-    sparse ? "Differences are known where both sides store the weight." : "",
-  ];
 }
 
 export const headView: ViewType = {

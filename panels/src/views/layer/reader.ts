@@ -63,14 +63,15 @@ export class LayerReader {
     return this.loaded;
   }
 
-  shape(shown: Shown): Shaped {
+  /** The weights as they are to be drawn; of two sides the difference, unless one of them is asked for. */
+  shape(shown: Shown, side: "a" | "b" | "diff" = shown.other ? "diff" : "a"): Shaped {
     const wanted = wantedOf(shown);
     const key = `${this.loaded} ${JSON.stringify(wanted)}`;
     if (!this.shaper || key !== this.shaperKey) {
       this.shaperKey = key;
       this.shaper = new Shaper(part(shown.scene, shown.state.input, shown, this.a!), this.other(shown), wanted);
     }
-    return this.shaper.shape(shown.other ? "diff" : "a");
+    return this.shaper.shape(side);
   }
 
   private other(shown: Shown): Part | null {

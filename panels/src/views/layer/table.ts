@@ -3,7 +3,7 @@ import { type Item, positionOf } from "../../session/shape/items";
 import { MEAN } from "../../session/shape/shape";
 import { h, signedText, weightText } from "../../ui/dom";
 import { labelText, tokenText } from "../../ui/tokens";
-import type { TopWeight } from "./lines";
+import type { TopWeight } from "./top";
 
 /** Items of both axes. */
 export interface TableItems {

@@ -1,0 +1,393 @@
+// The matrix view: weights of a layer as heat, one head large or several side by side, and A, B and B − A.
+import { pixelRatio } from "../../draw/surface";
+import { NEGATIVE, POSITIVE } from "../../draw/colour";
+import { findLayer } from "../../session/scene";
+import type { Session } from "../../session/session";
+import { positionOf } from "../../session/shape/items";
+import type { Shaped } from "../../session/shape/shape";
+import { kindName } from "../../session/kinds";
+import { Choice, chooseOption } from "../../ui/controls";
+import { h, short, signedText, weightText } from "../../ui/dom";
+import { isByteLevel, plain } from "../../ui/tokens";
+import { Chips } from "../head/chips";
+import { leastOf, WeightControls } from "../layer/controls";
+import { LayerReader, wantedOf } from "../layer/reader";
+import { headName, TopTable } from "../layer/table";
+import { takeLayer } from "../layer/take";
+import { topWeights } from "../layer/top";
+import { layerWords } from "../layer/words";
+import { chosenHeads } from "../../session/state";
+import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
+import { cellsOf, greatest, type Panel, panelsOf, type Pooled } from "./panels";
+import { type Cell, margins, Plot, type PlotSpec } from "./plot";
+import { holding, type Region, regionOf, regionText, zoomed } from "./region";
+import { matrixSvg } from "./svg";
+
+const GAP = 14;
+const LEAST_SIZE = 72;
+const LARGEST_CELL = 34;
+/** From this many plots on they have no axes: pointing says which tokens a cell is of. */
+const WITHOUT_AXES = 4;
+
+class MatrixView implements View {
+  readonly root: HTMLElement;
+  private readonly frame = new Frame("matrix", "matrix view");
+  private readonly chips: Chips;
+  private readonly controls: WeightControls;
+  private readonly scale: Choice;
+  private readonly reader: LayerReader;
+  private readonly wrap = h("div", { class: "plots" });
+  private readonly said = h("p", { class: "matrix-said num", "aria-live": "polite" });
+  private readonly legend = h("div", { class: "matrix-legend num" });
+  private readonly note = h("p", { class: "foot-note" });
+  private readonly table = new TopTable();
+  private readonly observer: ResizeObserver;
+  private readonly whole: HTMLButtonElement;
+  private plots: Plot[] = [];
+  private specs: PlotSpec[] = [];
+  private panels: Panel[] = [];
+  private pooled: Pooled[] = [];
+  private shaped: Shaped | null = null;
+  private shown: Shown | null = null;
+  private key = "";
+  private byteLevel = false;
+  private cell: Cell | null = null;
+  private size = "";
+
+  constructor(private readonly session: Session) {
+    this.root = this.frame.root;
+    this.chips = new Chips((heads) => session.set({ heads }));
+    this.controls = new WeightControls(session);
+    this.scale = new Choice("scale", "scale of the matrix", (value) =>
+      chooseOption(session, "matrix.scale", value, "max"),
+    );
+    const reset = (): void => session.choose({ "matrix.zoom": null });
+    this.whole = h(
+      "button",
+      { class: "btn", type: "button", title: "show the whole matrix (0)", onclick: reset },
+      "whole",
+    );
+    this.frame.controls.append(...this.controls.elements, this.scale.root, this.whole);
+    this.wrap.tabIndex = 0;
+    this.wrap.setAttribute("role", "group");
+    this.wrap.setAttribute(
+      "aria-label",
+      "matrix: arrows move from cell to cell, plus and minus zoom, 0 shows the whole, Enter chooses the query",
+    );
+    this.wrap.addEventListener("keydown", (event) => this.press(event));
+    this.wrap.addEventListener("dblclick", reset);
+    this.reader = new LayerReader({
+      ready: () => {
+        this.key = "";
+        this.render();
+      },
+      fail: (error) => this.frame.say(error, this.ready()),
+    });
+    this.observer = new ResizeObserver(() => {
+      const size = `${this.frame.body.clientWidth} ${this.frame.body.clientHeight}`;
+      if (size === this.size || !this.shaped) return;
+      this.size = size;
+      this.key = "";
+      this.render();
+    });
+    this.observer.observe(this.frame.body);
+  }
+
+  private ready(): string {
+    const { state } = this.shown!;
+    return readyKey(state.step, state.input, state.kind, state.layer);
+  }
+
+  update(shown: Shown): void {
+    this.shown = shown;
+    const { state, scene } = shown;
+    const entry = findLayer(scene, state.input, state.kind, state.layer);
+    const chosen = chosenHeads(state, scene);
+    this.chips.update(entry?.heads ?? [], chosen, shown.dark);
+    const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
+    const heads = state.heads
+      ? `head${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`
+      : `all ${chosen.length} heads`;
+    this.frame.title.replaceChildren(
+      h("b", {}, entry ? `Layer ${state.layer}` : "Matrix"),
+      h("span", { class: "dim" }, entry ? `${shown.other ? "B − A, " : ""}${heads}${kind}` : ""),
+    );
+    this.frame.controls.hidden = !entry;
+    if (this.reader.update(shown)) {
+      this.render();
+      return;
+    }
+    this.frame.pending();
+    this.shaped = null;
+    this.root.classList.add("is-waiting");
+  }
+
+  private region(): Region {
+    const { queries, keys } = this.shaped!;
+    return regionOf(this.shown!.state.options["matrix.zoom"], queries.length, keys.length);
+  }
+
+  private render(): void {
+    const shown = this.shown!;
+    const { state, dark } = shown;
+    const { body } = this.frame;
+    if (this.wrap.parentElement !== body) {
+      body.replaceChildren(this.chips.root, this.said, this.wrap, this.legend, this.note, this.table.root);
+      this.key = "";
+    }
+    const { options } = state;
+    const wanted = JSON.stringify(wantedOf(shown));
+    const key = `${this.reader.source} ${wanted} ${options["matrix.zoom"]} ${options["matrix.scale"]} ${leastOf(shown)} ${dark}`;
+    if (key !== this.key) {
+      this.frame.pending();
+      this.key = key;
+      const shaped = this.reader.shape(shown);
+      this.shaped = shaped;
+      const alone = shown.other && shaped.heads.length === 1;
+      const sides = alone ? { a: this.reader.shape(shown, "a"), b: this.reader.shape(shown, "b") } : null;
+      this.panels = panelsOf(shaped, sides, dark);
+      const texts = [...shaped.queries, ...shaped.keys].map((one) => one.text);
+      this.byteLevel = options["weights.words"] !== "1" && isByteLevel(texts);
+      this.draw(shaped);
+      const layout = { queries: shaped.queries.length, keys: shaped.keys.length };
+      const least = leastOf(shown);
+      this.table.update({ ...shaped, byteLevel: this.byteLevel }, () => topWeights(shaped.heads, layout, 24, least));
+      this.controls.update(shown, [this.reader.a, this.reader.b], 0);
+      const scale = options["matrix.scale"] === "one" ? "one" : "max";
+      this.scale.update(
+        [
+          { value: "max", name: "to the greatest" },
+          { value: "one", name: "0 to 1" },
+        ],
+        scale,
+      );
+      this.whole.disabled = regionText(this.region(), layout.queries, layout.keys) === null;
+    }
+    this.tell(null);
+    this.frame.ready(this.ready());
+  }
+
+  /** As large as all plots can be in the room there is. */
+  private layout(count: number, region: Region, axes: boolean): { width: number; height: number } {
+    const { body } = this.frame;
+    this.size = `${body.clientWidth} ${body.clientHeight}`;
+    const around = margins(axes);
+    const fit = this.root.closest("[data-fit]:not([data-narrow])") !== null;
+    const used = this.chips.root.offsetHeight + 120;
+    const room = {
+      width: Math.max(200, body.clientWidth - 28),
+      height: fit ? Math.max(220, body.clientHeight - used) : 520,
+    };
+    const [rows, columns] = [region.bottom - region.top, region.right - region.left];
+    let best = { width: LEAST_SIZE, height: LEAST_SIZE };
+    for (let across = 1; across <= count; across++) {
+      const down = Math.ceil(count / across);
+      const width = (room.width - GAP * (across - 1)) / across - around.left;
+      const height = (room.height - GAP * (down - 1)) / down - around.top;
+      if (width < LEAST_SIZE) break;
+      // Cells are square where both sides leave a choice, and never so large that a few tokens fill the page.
+      const cell = Math.min(LARGEST_CELL, width / columns, Math.max(height, LEAST_SIZE) / rows);
+      const size = { width: Math.max(LEAST_SIZE, cell * columns), height: Math.max(LEAST_SIZE, cell * rows) };
+      const fitted = { width: Math.min(width, size.width), height: size.height };
+      if (fitted.width * fitted.height > best.width * best.height) best = fitted;
+    }
+    return { width: Math.round(best.width), height: Math.round(best.height) };
+  }
+
+  private draw(shaped: Shaped): void {
+    const { dark, state } = this.shown!;
+    const region = this.region();
+    const ratio = pixelRatio();
+    const axes = this.panels.length < WITHOUT_AXES;
+    const { width, height } = this.layout(this.panels.length, region, axes);
+    const layer = this.reader.a!;
+    const [w, hh] = [Math.round(width * ratio), Math.round(height * ratio)];
+    this.pooled = this.panels.map((panel) => cellsOf(panel, layer, region, w, hh));
+    const one = state.options["matrix.scale"] === "one";
+    const most = (signed: boolean): number =>
+      greatest(this.pooled.flatMap((pooled, n) => (this.panels[n]!.signed === signed ? [pooled.cells] : [])));
+    const scales = { plain: one ? 1 : most(false), signed: one ? 1 : most(true) };
+    while (this.plots.length < this.panels.length) this.plots.push(this.plot(this.plots.length));
+    this.wrap.replaceChildren(...this.plots.slice(0, this.panels.length).map((plot) => plot.root));
+    const unknown = dark ? ([150, 156, 166] as const) : ([128, 134, 144] as const);
+    const count = `${region.bottom - region.top} query by ${region.right - region.left} key tokens`;
+    this.specs = this.panels.map((panel, n) => ({
+      title: panel.title,
+      about: `${panel.title}: ${panel.signed ? "differences" : "weights"} of ${count}, layer ${state.layer}`,
+      region,
+      cells: this.pooled[n]!.cells,
+      shades: {
+        colour: panel.colour,
+        negative: panel.negative,
+        unknown,
+        scale: panel.signed ? scales.signed : scales.plain,
+        least: leastOf(this.shown!),
+      },
+      width,
+      height,
+      axes: axes ? { queries: panel.queries, keys: panel.keys, byteLevel: this.byteLevel } : null,
+      ratio,
+    }));
+    for (const [n, spec] of this.specs.entries()) this.plots[n]!.draw(spec);
+    this.explain(shaped, scales);
+  }
+
+  private plot(n: number): Plot {
+    return new Plot({
+      point: (cell) => this.tell(cell, n),
+      pick: (cell) => this.pick(cell, n),
+      zoom: (part) => this.zoom(part),
+      wheel: (cell, factor) => {
+        const { queries, keys } = this.shaped!;
+        this.zoom(zoomed(this.region(), cell, factor, queries.length, keys.length));
+      },
+    });
+  }
+
+  private zoom(part: Region): void {
+    const { queries, keys } = this.shaped!;
+    this.session.choose({ "matrix.zoom": regionText(part, queries.length, keys.length) });
+  }
+
+  /** A click on one of several heads opens it; on the only one it chooses the query. */
+  private pick(cell: Cell, n: number): void {
+    const panel = this.panels[n];
+    if (this.panels.length >= WITHOUT_AXES && panel && panel.rows.head >= 0)
+      this.session.set({ heads: [panel.rows.head] });
+    else this.choose(cell);
+  }
+
+  private choose({ row }: Cell): void {
+    const item = this.shaped?.queries[row];
+    if (item?.a) this.session.set({ query: item.a.start });
+  }
+
+  /** Says what a cell is of, in all plots at once. */
+  private tell(cell: Cell | null, of = 0): void {
+    this.cell = cell;
+    for (const plot of this.plots) plot.mark(cell);
+    const { shaped, panels } = this;
+    if (!cell || !shaped) {
+      const many = panels.length >= WITHOUT_AXES;
+      const click = many ? "Click opens a head" : "Click chooses the query";
+      this.said.textContent = `Point at a cell to read its weight. ${click}, dragging zooms, also along an axis.`;
+      return;
+    }
+    const name = (items: Shaped["queries"], at: number): string => {
+      const item = items[at]!;
+      return `${plain(item.text, this.byteLevel, 20)} (${positionOf(item)})`;
+    };
+    const value = ({ rows, signed }: Panel): string => {
+      const weight = rows.at(cell.row, cell.column);
+      if (weight !== null) return signed ? signedText(weight) : weightText(weight);
+      const there = (items: Shaped["queries"], at: number): boolean =>
+        !this.shown!.other || !!(items[at]!.a && items[at]!.b);
+      return there(shaped.queries, cell.row) && there(shaped.keys, cell.column) ? "not stored" : "only in one of both";
+    };
+    const few = panels.length < WITHOUT_AXES ? panels : [panels[of] ?? panels[0]!];
+    const values = few.map((panel) => (few.length > 1 ? `${panel.title}: ${value(panel)}` : value(panel)));
+    const head = panels.length >= WITHOUT_AXES ? `${few[0]!.title}, ` : "";
+    this.said.textContent = `${head}${name(shaped.queries, cell.row)} → ${name(shaped.keys, cell.column)}: ${values.join(" · ")}`;
+  }
+
+  private press(event: KeyboardEvent): void {
+    const { shaped } = this;
+    if (!shaped) return;
+    const region = this.region();
+    const [rows, columns] = [shaped.queries.length, shaped.keys.length];
+    const at = this.cell ?? { row: region.top, column: region.left };
+    const step = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+    if (step) {
+      const by = event.shiftKey ? 10 : this.cell ? 1 : 0;
+      const row = Math.max(0, Math.min(rows - 1, at.row + step[0]! * by));
+      const column = Math.max(0, Math.min(columns - 1, at.column + step[1]! * by));
+      const held = holding(region, row, column);
+      if (regionText(held, rows, columns) !== regionText(region, rows, columns)) this.zoom(held);
+      this.tell({ row, column });
+    } else if (event.key === "+" || event.key === "=") this.zoom(zoomed(region, at, 0.5, rows, columns));
+    else if (event.key === "-") this.zoom(zoomed(region, at, 2, rows, columns));
+    else if (event.key === "0") this.session.choose({ "matrix.zoom": null });
+    else if (event.key === "Enter" && this.cell) this.choose(this.cell);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** What colours stand for, and what has to be known to read them. */
+  private explain(shaped: Shaped, scales: { plain: number; signed: number }): void {
+    const { dark } = this.shown!;
+    const theme = dark ? "dark" : "light";
+    const [first] = this.panels;
+    const bar = (from: string, to: string): HTMLElement =>
+      h("span", { class: "legend-bar", style: `background:linear-gradient(to right,${from},${to})` });
+    const rgb = (colour: readonly number[]): string => `rgb(${colour.join(" ")})`;
+    const parts: (HTMLElement | string)[] = [];
+    if (first && !first.signed) parts.push("0", bar("transparent", rgb(first.colour)), short(scales.plain));
+    if (shaped.signed) {
+      const [low, high] = [rgb(NEGATIVE[theme]), rgb(POSITIVE[theme])];
+      parts.push(
+        `−${short(scales.signed)}`,
+        bar(low, "transparent"),
+        "0",
+        bar("transparent", high),
+        `+${short(scales.signed)}`,
+      );
+    }
+    const hatched = this.pooled.some(({ cells }) => cells.values.some(Number.isNaN));
+    if (hatched)
+      parts.push(h("span", { class: "legend-hatch" }), this.shown!.other ? "not known in both" : "not stored");
+    parts.push(h("span", { class: "dim" }, "colour by the square root"));
+    this.legend.replaceChildren(...parts);
+    const far = this.pooled.some((one) => one.picture);
+    const several = this.pooled.some((one) => one.several);
+    this.note.textContent = [
+      layerWords(this.shown!, this.reader.a!, shaped),
+      far
+        ? "From afar: the recorded picture, the greatest of all weights in each cell. Zoom in for single weights."
+        : "",
+      several && !far ? "Several weights share a pixel: the greatest is drawn. Zoom in for single weights." : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  take(): Take | null {
+    const { shown, shaped } = this;
+    if (!shown || !shaped) return null;
+    return takeLayer("matrix", shown, this.reader, shaped, leastOf(shown), () =>
+      matrixSvg(
+        this.specs,
+        this.plots.map((one) => one.image),
+        shown.dark,
+      ),
+    );
+  }
+
+  inspect(): unknown {
+    const { shaped } = this;
+    return {
+      heads: this.panels.map((one) => headName(one.rows.head)),
+      titles: this.panels.map((one) => one.title),
+      weights: (n: number) => this.panels[n]?.rows.arrays() ?? null,
+      cells: (n: number) => this.pooled[n]?.cells ?? null,
+      picture: this.pooled.map((one) => one.picture),
+      region: shaped ? this.region() : null,
+      scales: this.specs.map((one) => one.shades.scale),
+      cell: this.cell,
+      said: this.said.textContent,
+    };
+  }
+
+  destroy(): void {
+    this.reader.close();
+    this.observer.disconnect();
+  }
+}
+
+export const matrixView: ViewType = {
+  name: "matrix",
+  title: "matrix",
+  area: "centre",
+  order: 0,
+  make: (session) => new MatrixView(session),
+};

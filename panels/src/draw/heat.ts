@@ -1,46 +1,6 @@
 // A matrix as pixels: greatest value of what falls on one, opacity by the root of the value, unknown cells hatched.
+import type { Cells } from "../session/shape/pool";
 import type { Rgb } from "./colour";
-
-/** Cells as they are painted: at most as many as there are pixels; NaN is a value that nobody knows. */
-export interface Cells {
-  rows: number;
-  columns: number;
-  values: Float32Array;
-}
-
-/** Collects values into cells: where several fall into one the greatest by size stays. */
-export class Pool implements Cells {
-  readonly values: Float32Array;
-  private readonly rowOf: Int32Array;
-  private readonly columnOf: Int32Array;
-
-  constructor(
-    height: number,
-    width: number,
-    readonly rows: number,
-    readonly columns: number,
-  ) {
-    this.values = new Float32Array(rows * columns).fill(Number.NaN);
-    this.rowOf = cellsOf(height, rows);
-    this.columnOf = cellsOf(width, columns);
-  }
-
-  add(row: number, column: number, value: number): void {
-    const at = this.rowOf[row]! * this.columns + this.columnOf[column]!;
-    const before = this.values[at]!;
-    if (!(Math.abs(value) <= Math.abs(before))) this.values[at] = value;
-  }
-}
-
-/** Which of `cells` each of `count` positions falls into: cell r begins at ⌊r · count / cells⌋. */
-function cellsOf(count: number, cells: number): Int32Array {
-  const result = new Int32Array(count);
-  for (let cell = 0; cell < cells; cell++) {
-    const end = Math.floor(((cell + 1) * count) / cells);
-    for (let at = Math.floor((cell * count) / cells); at < end; at++) result[at] = cell;
-  }
-  return result;
-}
 
 export interface Shades {
   colour: Rgb;

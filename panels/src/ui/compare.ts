@@ -1,6 +1,6 @@
 // What is compared with what: chooses another step, run or input, which of both is drawn, and swaps them.
 import type { Session } from "../session/session";
-import type { Other, Side } from "../session/state";
+import type { Other, Side, State } from "../session/state";
 import { fillSelect, h } from "./dom";
 import { inputName } from "./inputs";
 
@@ -40,7 +40,9 @@ export class CompareBar {
       },
       "⇄",
     );
-    this.what.addEventListener("change", () => session.set({ compare: this.first(this.what.value), side: "diff" }));
+    this.what.addEventListener("change", () =>
+      session.set({ compare: null, ...this.first(this.what.value), side: "diff" }),
+    );
     this.which.addEventListener("change", () => this.pick(this.which.value));
     this.step.addEventListener("change", () => {
       const { compare } = session.state;
@@ -59,23 +61,27 @@ export class CompareBar {
     );
   }
 
-  /** The other of a kind that people mean first: the step before, the next input, another run. */
-  private first(what: string): Other | null {
+  /**
+   * The comparison of a kind that people mean first: the step before with this one, the next input, another run. B is what is
+   * newer, so that B − A is what has changed.
+   */
+  private first(what: string): Partial<State> | null {
     const { session } = this;
     const { state, commits, scene } = session;
     const none: Other = { run: null, step: null, input: null };
     if (what === "step") {
       const at = commits.findIndex((one) => one.step === state.step);
-      const other = commits[at - 1] ?? commits[at + 1];
-      return other ? { ...none, step: other.step } : null;
+      const [before, after] = [commits[at - 1], commits[at + 1]];
+      if (before) return { step: before.step, compare: { ...none, step: state.step } };
+      return after ? { compare: { ...none, step: after.step } } : null;
     }
     if (what === "input") {
       const other =
         scene?.numbers.find((one) => one > state.input) ?? scene?.numbers.find((one) => one !== state.input);
-      return other === undefined ? null : { ...none, input: other };
+      return other === undefined ? null : { compare: { ...none, input: other } };
     }
     const other = session.runs.find((one) => one.id !== session.run?.id);
-    return what === "run" && other ? { ...none, run: other.id } : null;
+    return what === "run" && other ? { compare: { ...none, run: other.id } } : null;
   }
 
   private pick(value: string): void {
@@ -86,12 +92,13 @@ export class CompareBar {
     else if (what !== null) session.set({ compare: { ...none, [what]: Number(value) } });
   }
 
-  /** Turns comparing on, with the step before, and off again. */
+  /** Turns comparing on, of the step before with this one, and off again, back at the step that was open. */
   toggle(): void {
     const { session } = this;
-    if (session.state.compare) session.set({ compare: null });
-    else
-      session.set({ compare: WHAT.map((what) => this.first(what)).find((one) => one !== null) ?? null, side: "diff" });
+    const { compare } = session.state;
+    if (compare)
+      session.set({ compare: null, ...(compare.step === null || compare.run ? {} : { step: compare.step }) });
+    else session.set({ ...WHAT.map((what) => this.first(what)).find((one) => one !== null), side: "diff" });
   }
 
   update(): void {
@@ -102,10 +109,9 @@ export class CompareBar {
     const can = WHAT.filter((one) => one === what || this.first(one) !== null);
     this.root.hidden = !scene || can.length === 0;
     if (!scene) return;
-    const names = { step: "another step", run: "another run", input: "another input" };
     fillSelect(
       this.what,
-      [{ value: "off", name: "off" }, ...can.map((one) => ({ value: one, name: names[one] }))],
+      [{ value: "off", name: "off" }, ...can.map((one) => ({ value: one, name: one }))],
       what ?? "off",
     );
     const on = compare !== null;

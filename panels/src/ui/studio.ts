@@ -9,6 +9,7 @@ import { Header } from "./header";
 import { helpDialog, press } from "./keys";
 import { notice } from "./notice";
 import { addStyle } from "./style";
+import { TakeMenu } from "./take";
 
 /** Narrower containers show one view at a time. */
 const NARROW = 900;
@@ -63,7 +64,8 @@ export class Studio {
         "⤢",
       );
       const bar = view.root.querySelector(".panel-bar");
-      bar?.append(...this.switches(type), expand);
+      const take = view.take ? [new TakeMenu(view, type.title).root] : [];
+      bar?.append(...this.switches(type), ...take, expand);
       this.expand.push(expand);
       this.main.append(view.root);
     }

@@ -92,7 +92,8 @@ export class Shaper {
     return { ...whole, heads: [new ComputedRows(MEAN, keys.length, values)] };
   }
 
-  private rows(head: number, side: "a" | "b" | "diff"): HeadRows | null {
+  /** One head of a side, or its difference; null where that side has it not. */
+  rows(head: number, side: "a" | "b" | "diff"): HeadRows | null {
     const key = `${head} ${side}`;
     const known = this.made.get(key);
     if (known !== undefined) return known;

@@ -1,6 +1,6 @@
 // Which matrices the view draws: one head's, those of several heads side by side, or A, B and B − A of one.
 import { fromHex, NEGATIVE, POSITIVE, type Rgb } from "../../draw/colour";
-import { type Cells, Pool } from "../../draw/heat";
+import { type Cells, Pool } from "../../session/shape/pool";
 import { ROOT_TABLE } from "../../decode/half";
 import type { WeightLayer } from "../../decode/types";
 import type { Item } from "../../session/shape/items";
@@ -34,11 +34,13 @@ export function panelsOf(shaped: Shaped, sides: { a: Shaped; b: Shaped } | null,
     queries: from.queries,
     keys: from.keys,
   });
+  // Beside a difference no side may wear one of its two colours.
+  const beside = (panel: Panel): Panel => ({ ...panel, colour: fromHex(colourOf(MEAN, dark)) });
   const [only] = shaped.heads;
   if (sides && only && shaped.heads.length === 1) {
     return [
-      ...sides.a.heads.map((rows) => make(sides.a, rows, `A, ${nameOf(rows.head)}`)),
-      ...sides.b.heads.map((rows) => make(sides.b, rows, `B, ${nameOf(rows.head)}`)),
+      ...sides.a.heads.map((rows) => beside(make(sides.a, rows, `A, ${nameOf(rows.head)}`))),
+      ...sides.b.heads.map((rows) => beside(make(sides.b, rows, `B, ${nameOf(rows.head)}`))),
       make(shaped, only, "B − A"),
     ];
   }

@@ -1,14 +1,17 @@
 // One matrix on a canvas with its axes: pointer and keyboard find cells, drags choose a part to look at.
-import { heatPixels, type Shades, type Cells } from "../../draw/heat";
+import { heatPixels, type Shades } from "../../draw/heat";
 import { prepare, put } from "../../draw/surface";
 import type { Item } from "../../session/shape/items";
+import type { Cells } from "../../session/shape/pool";
 import { h } from "../../ui/dom";
 import { plain } from "../../ui/tokens";
 import type { Region } from "./region";
 
 /** Least distance of two labels of an axis. */
 const PITCH = 12;
-const LABEL = { left: 96, top: 84, title: 20 };
+const TITLE = 20;
+/** Room for labels: as much as the longest takes, within bounds. */
+const LABEL = { least: 22, left: 104, top: 92, letter: 6.6 };
 
 export interface Cell {
   row: number;
@@ -25,7 +28,8 @@ export interface PlotSpec {
   /** Room for the matrix itself, in CSS pixels. */
   width: number;
   height: number;
-  axes: { queries: readonly Item[]; keys: readonly Item[]; byteLevel: boolean } | null;
+  axes: Axes | null;
+  margins: Margins;
   ratio: number;
 }
 
@@ -36,11 +40,30 @@ export interface PlotEvents {
   wheel(cell: Cell, factor: number): void;
 }
 
+/** Items of both axes, as they are labelled. */
+export interface Axes {
+  queries: readonly Item[];
+  keys: readonly Item[];
+  byteLevel: boolean;
+}
+
+export interface Margins {
+  left: number;
+  top: number;
+}
+
 /** Width and height that axes and title take. */
-export const margins = (axes: boolean): { left: number; top: number } => ({
-  left: axes ? LABEL.left : 0,
-  top: LABEL.title + (axes ? LABEL.top : 0),
-});
+export function marginsOf(axes: Axes | null): Margins {
+  if (!axes) return { left: 0, top: TITLE };
+  const room = (items: readonly Item[], most: number): number => {
+    const letters = items.reduce((longest, one) => Math.max(longest, [...labelOf(one, axes)].length), 0);
+    const number = String(items.length).length + 1;
+    return Math.round(Math.max(LABEL.least, Math.min(most, (letters + number) * LABEL.letter + 10)));
+  };
+  return { left: room(axes.queries, LABEL.left), top: TITLE + room(axes.keys, LABEL.top) };
+}
+
+const labelOf = (item: Item, { byteLevel }: Axes): string => plain(item.text, byteLevel, 14);
 
 export class Plot {
   readonly root: HTMLElement;
@@ -78,7 +101,7 @@ export class Plot {
 
   draw(spec: PlotSpec): void {
     this.spec = spec;
-    const { left, top } = margins(spec.axes !== null);
+    const { left, top } = spec.margins;
     this.title.textContent = spec.title;
     this.root.style.width = `${left + spec.width}px`;
     this.root.style.height = `${top + spec.height}px`;
@@ -92,20 +115,20 @@ export class Plot {
     this.label(spec);
   }
 
-  private label({ axes, region, width, height }: PlotSpec): void {
+  private label({ axes, region, width, height, margins }: PlotSpec): void {
     if (!axes) {
       this.rows.replaceChildren();
       this.columns.replaceChildren();
       return;
     }
-    const { left, top } = margins(true);
+    const { left, top } = margins;
     const labels = (items: readonly Item[], first: number, end: number, room: number, make: Make): HTMLElement[] => {
       const pitch = room / (end - first);
       const every = Math.max(1, Math.ceil(PITCH / pitch));
       const list: HTMLElement[] = [];
       for (let at = Math.ceil(first / every) * every; at < end; at += every) {
         const item = items[at]!;
-        const text = every > 1 ? `${at} ${plain(item.text, axes.byteLevel, 10)}` : plain(item.text, axes.byteLevel, 14);
+        const text = every > 1 ? `${at} ${labelOf(item, axes)}` : labelOf(item, axes);
         list.push(make(text, (at - first + 0.5) * pitch, item.special));
       }
       return list;
@@ -119,7 +142,7 @@ export class Plot {
       ...labels(axes.keys, region.left, region.right, width, (text, at, special) =>
         h(
           "bdi",
-          { class: special ? "is-special" : null, style: `left:${left + at}px;height:${LABEL.top - 6}px` },
+          { class: special ? "is-special" : null, style: `left:${left + at}px;height:${top - TITLE - 6}px` },
           text,
         ),
       ),
@@ -165,7 +188,7 @@ export class Plot {
       return;
     }
     const { x, y } = this.place(event);
-    const { left, top } = margins(spec.axes !== null);
+    const { left, top } = spec.margins;
     const all = { x: [0, spec.width], y: [0, spec.height] };
     const [x0, x1] = from.over === "rows" ? all.x : [Math.min(from.x, x), Math.max(from.x, x)];
     const [y0, y1] = from.over === "columns" ? all.y : [Math.min(from.y, y), Math.max(from.y, y)];
@@ -230,7 +253,7 @@ export class Plot {
     this.cross.hidden = !inside;
     if (!inside) return;
     const { region, width, height } = spec;
-    const { left, top } = margins(spec.axes !== null);
+    const { left, top } = spec.margins;
     const pitch = { x: width / (region.right - region.left), y: height / (region.bottom - region.top) };
     Object.assign(this.cross.style, {
       left: `${left + (cell.column - region.left) * pitch.x}px`,

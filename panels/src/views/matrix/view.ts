@@ -19,7 +19,7 @@ import { layerWords } from "../layer/words";
 import { chosenHeads } from "../../session/state";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { cellsOf, greatest, type Panel, panelsOf, type Pooled } from "./panels";
-import { type Cell, margins, Plot, type PlotSpec } from "./plot";
+import { type Cell, marginsOf, type Margins, Plot, type PlotSpec } from "./plot";
 import { holding, type Region, regionOf, regionText, zoomed } from "./region";
 import { matrixSvg } from "./svg";
 
@@ -168,10 +168,9 @@ class MatrixView implements View {
   }
 
   /** As large as all plots can be in the room there is. */
-  private layout(count: number, region: Region, axes: boolean): { width: number; height: number } {
+  private layout(count: number, region: Region, around: Margins): { width: number; height: number } {
     const { body } = this.frame;
     this.size = `${body.clientWidth} ${body.clientHeight}`;
-    const around = margins(axes);
     const fit = this.root.closest("[data-fit]:not([data-narrow])") !== null;
     const used = this.chips.root.offsetHeight + 120;
     const room = {
@@ -198,8 +197,9 @@ class MatrixView implements View {
     const { dark, state } = this.shown!;
     const region = this.region();
     const ratio = pixelRatio();
-    const axes = this.panels.length < WITHOUT_AXES;
-    const { width, height } = this.layout(this.panels.length, region, axes);
+    const axes = this.panels.length < WITHOUT_AXES ? { ...shaped, byteLevel: this.byteLevel } : null;
+    const margins = marginsOf(axes);
+    const { width, height } = this.layout(this.panels.length, region, margins);
     const layer = this.reader.a!;
     const [w, hh] = [Math.round(width * ratio), Math.round(height * ratio)];
     this.pooled = this.panels.map((panel) => cellsOf(panel, layer, region, w, hh));
@@ -225,7 +225,8 @@ class MatrixView implements View {
       },
       width,
       height,
-      axes: axes ? { queries: panel.queries, keys: panel.keys, byteLevel: this.byteLevel } : null,
+      axes,
+      margins,
       ratio,
     }));
     for (const [n, spec] of this.specs.entries()) this.plots[n]!.draw(spec);

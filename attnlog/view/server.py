@@ -38,6 +38,9 @@ _HEADERS = {
 def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
     """Name the runs at some places: each a run folder, or a folder that holds run folders, the last written first.
 
+    A run is called as its folder is, so that an address that names it means the same when other runs are added; of folders that are
+    called alike those after the first get a number.
+
     Raises:
         RunNotFoundError: a place holds no run.
     """
@@ -55,7 +58,14 @@ def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
         else:
             open_run(path)  # says what is wrong with it
             found.append(path)
-    return {str(number): path for number, path in enumerate(dict.fromkeys(p.resolve() for p in found))}
+    named: dict[str, Path] = {}
+    for path in dict.fromkeys(p.resolve() for p in found):
+        name, number = _shown(path.name), 1
+        while name in named:
+            number += 1
+            name = f"{_shown(path.name)}-{number}"
+        named[name] = path
+    return named
 
 
 def application(runs: Mapping[str, Path]) -> Starlette:

@@ -28,7 +28,7 @@ def path():
 
 
 def test_runs_are_listed_by_name(client):
-    assert client.get("/api/runs").json() == {"runs": [{"id": "0", "name": "golden decoder"}, {"id": "1", "name": "golden pair"}]}
+    assert client.get("/api/runs").json() == {"runs": [{"id": "decoder", "name": "golden decoder"}, {"id": "pair", "name": "golden pair"}]}
 
 
 def test_a_folder_of_runs_is_all_of_them_the_last_written_first(tmp_path):
@@ -40,13 +40,20 @@ def test_a_folder_of_runs_is_all_of_them_the_last_written_first(tmp_path):
     assert [p.name for p in find_runs([tmp_path]).values()] == ["pair", "decoder", "sequence"]
 
 
+def test_a_run_is_called_as_its_folder_whatever_else_is_there(tmp_path):
+    for place in ("one", "two"):
+        shutil.copytree(GOLDEN / "pair", tmp_path / place / "pair")
+    assert list(find_runs([tmp_path / "one"])) == ["pair"]
+    assert list(find_runs([tmp_path / "one", tmp_path / "two"])) == ["pair", "pair-2"]
+
+
 def test_manifests_come_as_they_are(client):
-    found = client.get("/api/runs/0/manifests").json()["manifests"]
+    found = client.get("/api/runs/decoder/manifests").json()["manifests"]
     assert found == [{"name": "manifest-golden-1.jsonl", "text": (GOLDEN / "decoder/manifest-golden-1.jsonl").read_text()}]
 
 
 def test_assets_come_whole_and_by_ranges(client, path):
-    url = f"/api/runs/0/assets/{path.relative_to(GOLDEN / 'decoder')}"
+    url = f"/api/runs/decoder/assets/{path.relative_to(GOLDEN / 'decoder')}"
     data = path.read_bytes()
     assert client.get(url).content == data
     part = client.get(url, headers={"Range": "bytes=8-99"})
@@ -68,7 +75,7 @@ def test_assets_come_whole_and_by_ranges(client, path):
     ],
 )
 def test_nothing_but_assets_can_be_read(client, path):
-    assert client.get(f"/api/runs/0/assets/{path}").status_code == 404
+    assert client.get(f"/api/runs/decoder/assets/{path}").status_code == 404
 
 
 def test_a_link_out_of_the_run_is_not_followed(tmp_path):
@@ -77,7 +84,7 @@ def test_a_link_out_of_the_run_is_not_followed(tmp_path):
     asset.unlink()
     asset.symlink_to("/etc/passwd")
     client = TestClient(application(find_runs([tmp_path / "run"])), base_url="http://127.0.0.1")
-    assert client.get(f"/api/runs/0/assets/{asset.relative_to(tmp_path / 'run')}").status_code == 404
+    assert client.get(f"/api/runs/run/assets/{asset.relative_to(tmp_path / 'run')}").status_code == 404
 
 
 def test_another_host_name_is_refused(client):

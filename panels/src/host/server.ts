@@ -3,6 +3,8 @@ import { AssetError, AssetMissing } from "../decode/errors";
 import type { ByteRange, Manifest, RunName, Source } from "./source";
 
 const POLL = 5_000;
+/** Bodies of more bytes than this are read in pieces. */
+const PIECEWISE = 300_000;
 
 export class ServerSource implements Source {
   readonly ranges = true;
@@ -34,10 +36,34 @@ export class ServerSource implements Source {
     return (answer as { manifests: Manifest[] }).manifests;
   }
 
-  async get(run: string, path: string, range?: ByteRange): Promise<Uint8Array> {
+  async get(
+    run: string,
+    path: string,
+    range?: ByteRange,
+    arrived: (bytes: number) => void = () => undefined,
+  ): Promise<Uint8Array> {
     const response = await this.ask(`runs/${encodeURIComponent(run)}/assets/${path}`, range);
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const bytes = await body(response, arrived);
     // A server or proxy in between may ignore ranges and send the whole file.
     return range && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
   }
+}
+
+/** Reads a long body in pieces, so that people see it come; a short one at once. */
+async function body(response: Response, arrived: (bytes: number) => void): Promise<Uint8Array> {
+  const length = Number(response.headers.get("Content-Length") ?? 0);
+  if (!(length > PIECEWISE) || !response.body || response.headers.get("Content-Encoding"))
+    return new Uint8Array(await response.arrayBuffer());
+  const bytes = new Uint8Array(length);
+  const reader = response.body.getReader();
+  let at = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (at + value.length > length) throw new AssetError("The server sent more bytes than it had announced.");
+    bytes.set(value, at);
+    at += value.length;
+    arrived(at);
+  }
+  return bytes.subarray(0, at);
 }

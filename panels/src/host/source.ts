@@ -18,8 +18,11 @@ export interface ByteRange {
 export interface Source {
   runs(): Promise<RunName[]>;
   manifests(run: string): Promise<Manifest[]>;
-  /** Bytes of one asset; with a range just these. The answer's buffer holds nothing else. */
-  get(run: string, path: string, range?: ByteRange): Promise<Uint8Array>;
+  /**
+   * Bytes of one asset; with a range just these. The answer's buffer holds nothing else. `arrived` may be told how many bytes
+   * have come so far.
+   */
+  get(run: string, path: string, range?: ByteRange, arrived?: (bytes: number) => void): Promise<Uint8Array>;
   /** False when `get` cannot give ranges: the session then fetches an asset once and cuts from it. */
   ranges: boolean;
   /** Whether this asset can be had at all; without it every asset can. */

@@ -4,6 +4,7 @@ import { NotRecordedError, RunNotFoundError } from "../decode/errors";
 import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { RunName, Source } from "../host/source";
+import type { Progress } from "./progress";
 import { findLayer, makeScene, type Scene } from "./scene";
 import type { Other, State } from "./state";
 import { Store } from "./store";
@@ -47,6 +48,7 @@ export class Others {
   constructor(
     private readonly source: Source,
     private readonly decoder: Decoder,
+    private readonly progress: Progress,
   ) {}
 
   /** Steps of a run, for a list to choose from. */
@@ -59,7 +61,7 @@ export class Others {
     if (!opened) {
       opened = this.source.manifests(run).then((manifests) => ({
         record: mergeManifests(manifests),
-        store: new Store(this.source, run, this.decoder),
+        store: new Store(this.source, run, this.decoder, this.progress),
       }));
       this.runs.set(run, opened);
       opened.catch(() => this.runs.delete(run));

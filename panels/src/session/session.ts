@@ -6,6 +6,7 @@ import type { Commit, RunRecord } from "../decode/types";
 import type { RunName, Source } from "../host/source";
 import { type Address, fromHash } from "./hash";
 import { type Compared, knownScene, nearestStep, Others, readScene } from "./other";
+import { Progress } from "./progress";
 import type { Scene } from "./scene";
 import { START, type State, settle } from "./state";
 import { Store } from "./store";
@@ -30,6 +31,7 @@ export class Session {
   /** Why it could not be read. */
   comparedError: unknown = null;
   readonly others: Others;
+  readonly progress = new Progress();
   /** A step that arrived while the user looked at an earlier one. */
   news: number | null = null;
 
@@ -45,7 +47,7 @@ export class Session {
     useWorker?: boolean,
   ) {
     this.decoder = new Decoder(useWorker);
-    this.others = new Others(source, this.decoder);
+    this.others = new Others(source, this.decoder, this.progress);
   }
 
   subscribe(listener: Listener): () => void {
@@ -111,7 +113,7 @@ export class Session {
     if (turn !== this.turn) return;
     this.manifestText = JSON.stringify(manifests);
     this.record = mergeManifests(manifests);
-    this.store = new Store(this.source, run.id, this.decoder);
+    this.store = new Store(this.source, run.id, this.decoder, this.progress);
     this.state = { ...this.state, ...address } as State;
     await this.show();
     this.watch();

@@ -23,6 +23,7 @@ import type {
 } from "../decode/types";
 import type { ByteRange, Source } from "../host/source";
 import { ByteCache } from "./lru";
+import { Progress } from "./progress";
 import { axisOf, type LayerEntry, partOf, type Scene } from "./scene";
 
 const FILES_KEPT = 64_000_000;
@@ -36,6 +37,7 @@ export class Store {
     private readonly source: Source,
     private readonly run: string,
     private readonly decoder: Decoder,
+    private readonly progress: Progress = new Progress(),
   ) {}
 
   inputs(commit: Commit): Promise<InputRecord[]> {
@@ -187,7 +189,9 @@ export class Store {
   private fetch(record: AssetRecord): Promise<Uint8Array> {
     const known = this.files.get(record.path);
     if (known) return known;
-    const bytes = this.source.get(this.run, record.path);
+    const bytes = this.progress.follow(record.bytes, (arrived) =>
+      this.source.get(this.run, record.path, undefined, arrived),
+    );
     this.files.set(record.path, bytes, record.bytes);
     bytes.catch(() => this.files.delete(record.path));
     return bytes;
@@ -199,7 +203,10 @@ export class Store {
       const key = `${record.path}#${range.offset}+${range.length}`;
       const known = this.files.get(key);
       if (known) return known;
-      const bytes = this.source.get(this.run, record.path, { offset: range.offset, length: range.length });
+      const { offset, length } = range;
+      const bytes = this.progress.follow(length, (arrived) =>
+        this.source.get(this.run, record.path, { offset, length }, arrived),
+      );
       if (range.length < 20_000) {
         this.files.set(key, bytes, range.length);
         bytes.catch(() => this.files.delete(key));

@@ -92,12 +92,12 @@ export class CompareBar {
     else if (what !== null) session.set({ compare: { ...none, [what]: Number(value) } });
   }
 
-  /** Turns comparing on, of the step before with this one, and off again, back at the step that was open. */
+  /** Turns comparing on, of the step before with this one, and off again, back at the newer of two steps. */
   toggle(): void {
     const { session } = this;
-    const { compare } = session.state;
-    if (compare)
-      session.set({ compare: null, ...(compare.step === null || compare.run ? {} : { step: compare.step }) });
+    const { compare, step } = session.state;
+    const newer = compare && compare.run === null && compare.step !== null && compare.step > (step ?? 0);
+    if (compare) session.set({ compare: null, ...(newer ? { step: compare.step } : {}) });
     else session.set({ ...WHAT.map((what) => this.first(what)).find((one) => one !== null), side: "diff" });
   }
 

@@ -8,6 +8,7 @@ import { h } from "./dom";
 import { Header } from "./header";
 import { helpDialog, press } from "./keys";
 import { notice } from "./notice";
+import { ProgressBar } from "./progress";
 import { addStyle } from "./style";
 import { TakeMenu } from "./take";
 
@@ -71,7 +72,9 @@ export class Studio {
     }
     this.leftOut.textContent = session.source.leftOut ?? "";
     this.leftOut.hidden = !session.source.leftOut;
-    root.replaceChildren(this.header.root, this.tabs, this.message, this.main, this.leftOut, this.help);
+    const progress = new ProgressBar(session.progress);
+    this.release.push(progress.release);
+    root.replaceChildren(progress.root, this.header.root, this.tabs, this.message, this.main, this.leftOut, this.help);
     this.theme(options.theme ?? remembered() ?? preferred());
     this.observer = new ResizeObserver(() => this.measure());
     this.observer.observe(root);
@@ -136,17 +139,21 @@ export class Studio {
     this.session.set({ view: name });
   }
 
-  /** The controls that open views carry their contract's mark where they can be seen. */
+  /** Of each view the one control that opens it carries its contract's mark: a tab, else the button where it can be seen. */
   private markControls(narrow: boolean): void {
-    const mark = (controls: Iterable<Element>, on: boolean): void => {
-      for (const control of controls) {
-        if (on) control.setAttribute("data-open-view", (control as HTMLElement).dataset.name ?? "");
+    const hidden = new Set(this.views.filter(({ view }) => view.root.hidden).map(({ type }) => type.name));
+    const mark = (controls: Iterable<Element>, on: (control: HTMLElement, name: string) => boolean): void => {
+      for (const control of controls as Iterable<HTMLElement>) {
+        const name = control.dataset.name ?? "";
+        if (on(control, name)) control.setAttribute("data-open-view", name);
         else control.removeAttribute("data-open-view");
       }
     };
-    mark(this.tabs.children, narrow);
-    mark(this.expand, !narrow);
-    mark(this.swap, !narrow);
+    const inSight = (control: HTMLElement): boolean =>
+      !hidden.has(control.closest<HTMLElement>("[data-view]")?.dataset.view ?? "");
+    mark(this.tabs.children, () => narrow);
+    mark(this.expand, (_, name) => !narrow && !hidden.has(name));
+    mark(this.swap, (control, name) => !narrow && hidden.has(name) && inSight(control));
   }
 
   /** Brings a view that can look for tokens into sight, and its search field. */
@@ -183,7 +190,6 @@ export class Studio {
     if (narrow === this.root.hasAttribute("data-narrow") && this.measured) return;
     this.measured = true;
     this.root.toggleAttribute("data-narrow", narrow);
-    this.markControls(narrow);
     if (narrow) this.alone = null;
     this.update();
   }
@@ -226,6 +232,7 @@ export class Studio {
       view.root.hidden = hidden;
       if (hidden) delete view.root.dataset.ready;
     }
+    this.markControls(narrow);
     const shown = this.shown();
     if (!shown) {
       for (const { view } of this.views) {

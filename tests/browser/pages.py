@@ -61,6 +61,22 @@ def sandboxed(inner: str) -> str:
     )
 
 
+def until(page: Any, condition: str) -> None:
+    """Wait until something is true of `studio`, what the viewer says of itself. Works where a page forbids evaluating text."""
+    page.evaluate(
+        f"""() => new Promise((done, fail) => {{
+          const since = performance.now();
+          const look = () => {{
+            const studio = AttnlogStudio.inspect(document.querySelector('[data-attnlog-state]'));
+            if (studio && ({condition})) done(true);
+            else if (performance.now() - since > 30000) fail(new Error({json.dumps(condition)} + ' did not come true'));
+            else setTimeout(look, 20);
+          }};
+          look();
+        }})"""
+    )
+
+
 def written(directory: Path, captures: Sequence[Any], precision: str = "u8") -> Path:
     """A run folder of some captures, at steps 0, 100, ..."""
     from attnlog.format.write import write_assets

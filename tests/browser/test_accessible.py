@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.pages import ROOT, embedded
+from tests.browser.pages import ROOT, embedded, until
 from tests.browser.test_embedded import inspect, ready
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def test_the_keyboard_alone_compares_zooms_finds_and_saves(page: Page, show: Sho
     ready(page, head="200/0/self/1")
     page.keyboard.press("c")
     ready(page, head="100/0/self/1")
-    page.wait_for_function("AttnlogStudio.inspect(document.querySelector('#attnlog')).head.signed")
+    until(page, "studio.head.signed")
     page.keyboard.press("1")
-    page.wait_for_function("!AttnlogStudio.inspect(document.querySelector('#attnlog')).head.signed")
+    until(page, "!studio.head.signed")
     page.keyboard.press("x")
     ready(page, head="200/0/self/1")
     page.keyboard.press("c")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.browser.pages import GOLDEN, embedded, uniform, written
+from tests.browser.pages import GOLDEN, embedded, uniform, until, written
 from tests.browser.test_embedded import inspect, ready, text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Show = Callable[..., None]
 def compared(page: Page) -> None:
     """Wait until the head view draws a difference."""
     page.wait_for_selector('[data-view="head"][data-ready]')
-    page.wait_for_function("AttnlogStudio.inspect(document.querySelector('[data-attnlog-state]')).head.signed")
+    until(page, "studio.head.signed")
 
 
 def weights(run: str, step: int, input: int = 0, layer: int = 1, kind: str = "self") -> Any:
@@ -96,7 +96,7 @@ def test_another_run_is_read_from_the_server(tmp_path: Path, page: Page) -> None
         compared(page)
         assert np.abs(np.array(inspect(page, "head.weights(0)"))).max() == 0
         page.select_option('[aria-label="step compared with"]', "200")
-        page.wait_for_function("location.hash.includes('step%3A200')")
+        until(page, "location.hash.includes('step%3A200')")
         compared(page)
         wanted = weights("decoder", 200) - weights("decoder", 100)
         page.wait_for_function(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.browser.pages import GOLDEN, embedded
+from tests.browser.pages import GOLDEN, embedded, until
 from tests.browser.test_embedded import inspect, ready, text
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_long_inputs_show_the_recorded_picture_from_afar_and_stored_weights_near
     assert inspect(page, "matrix.picture") == [True]
     assert "From afar: the recorded picture" in text(page, '[data-view="matrix"] .foot-note')
     page.evaluate("location.hash = '#view=matrix&heads=1&matrix.zoom=200-240,180-240'")
-    page.wait_for_function("AttnlogStudio.inspect(document.querySelector('#attnlog')).matrix.picture[0] === false")
+    until(page, "studio.matrix.picture[0] === false")
     cells = inspect(page, "matrix.cells(0)")
     shown = np.array(cells["values"], dtype=float).reshape(cells["rows"], cells["columns"])
     for n in (0, 17, 39):

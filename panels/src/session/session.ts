@@ -90,11 +90,12 @@ export class Session {
     }
   }
 
-  async openRun(id: string): Promise<void> {
+  /** Opens another run at its newest step, or where `patch` says. */
+  async openRun(id: string, patch: Partial<State> = {}): Promise<void> {
     const run = this.runs.find((one) => one.id === id);
     if (!run || run === this.run) return;
     try {
-      await this.open(run, { ...this.state, step: this.state.compare?.run ? this.state.step : null });
+      await this.open(run, { ...this.state, step: null, ...patch });
     } catch (error) {
       this.settlePhase("error", error);
     }
@@ -139,8 +140,7 @@ export class Session {
   apply(hash: string): void {
     const { run, ...patch } = fromHash(hash);
     if (run !== undefined && run !== this.run?.id && this.runs.some((one) => one.id === run)) {
-      this.state = { ...this.state, ...patch };
-      void this.openRun(run);
+      void this.openRun(run, patch);
     } else this.set(patch);
   }
 
@@ -217,10 +217,7 @@ export class Session {
     };
     const next = { compare: other, step: compared.scene.commit.step, input: compared.input };
     if (compared.run.id === run.id) this.set(next);
-    else {
-      this.state = { ...state, ...next };
-      void this.openRun(compared.run.id);
-    }
+    else void this.openRun(compared.run.id, next);
   }
 
   private settlePhase(phase: Phase, error: unknown): void {

@@ -57,6 +57,9 @@ def test_the_value_pointed_at_is_the_one_recorded(serving: Callable[..., str], p
         page.wait_for_selector(f'[data-view="head"][data-ready="{step}/{input}/{kind}/{layer}"]')
         until(page, f"studio.run.id === '{run}'")
         page.wait_for_selector(f'[data-view="head"][data-ready="{step}/{input}/{kind}/{layer}"]')
+        # Of long inputs only the rows near the window exist.
+        page.evaluate("document.querySelector('.head-scroll').scrollTop = 0")
+        page.wait_for_selector('.tokens-left .tok[data-row="0"]')
         rows = page.locator(".tokens-left .tok").count()
         for _ in range(PLACES // len(looks)):
             row = draw.randrange(min(rows, 30))

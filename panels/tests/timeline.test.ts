@@ -192,7 +192,7 @@ test("the table has a row per step, and NaN where a number is not known", () => 
 });
 
 test("names in Python are quoted, whatever they hold", () => {
-  const python = stepPython({ metric: "first", input: 2, kind: "self", only: null, beside: ['a"b\\'] });
+  const python = stepPython({ run: "a", metric: "first", input: 2, kind: "self", only: null, beside: ['a"b\\'] });
   assert.ok(python.includes('commit.metrics.get("a\\"b\\\\")'));
   assert.ok(!python.includes('"layer") =='));
 });

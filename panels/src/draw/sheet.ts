@@ -1,25 +1,11 @@
-// A picture that is taken away: a caption over shapes, with a ground of its own, and no style sheet.
-import { s } from "../ui/dom";
-import { FONT, type Ink } from "./ink";
+// Shapes that are on screen already, under a caption, as a picture that is taken away.
+import { Vector } from "./vector";
 
 const CAPTION = 26;
 
-/** An SVG of some shapes under a caption; shapes say their colours themselves. */
-export function sheet(title: string, width: number, height: number, ink: Ink, parts: Node[]): SVGSVGElement {
-  const tall = height + CAPTION;
-  return s(
-    "svg",
-    {
-      xmlns: "http://www.w3.org/2000/svg",
-      width,
-      height: tall,
-      viewBox: `0 0 ${width} ${tall}`,
-      "font-family": FONT,
-      "font-size": 10.5,
-    },
-    s("title", {}, title),
-    s("rect", { width, height: tall, fill: ink.panel }),
-    s("text", { x: 10, y: 17, fill: ink.ink, "font-size": 12, "font-weight": 600 }, title),
-    s("g", { transform: `translate(0 ${CAPTION})` }, ...parts),
-  ) as SVGSVGElement;
+export function sheet(title: string, width: number, height: number, dark: boolean, parts: Node[]): SVGSVGElement {
+  const vector = new Vector(width, height + CAPTION, title, dark);
+  vector.text(10, 17, title, { "font-size": 12, "font-weight": 600 });
+  vector.group({ transform: `translate(0 ${CAPTION})`, "font-size": 10.5 }).append(...parts);
+  return vector.root;
 }

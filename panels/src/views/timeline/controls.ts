@@ -27,8 +27,8 @@ export function compareSteps(session: Session, a: number, b: number): void {
 export class TimelineControls {
   private readonly mode: Choice;
   private readonly play: HTMLButtonElement;
-  private readonly other: Choice;
   private readonly beside = h("span", { class: "control beside", role: "group", "aria-label": "recorded numbers" });
+  private readonly how = h("span", { class: "dim wide-only" }, "Shift and drag, or Shift and ← →: compare two steps");
   private readonly best = h("button", { class: "btn best-step", type: "button" });
   private switches = new Map<string, Switch>();
   private names: string[] = [];
@@ -42,15 +42,11 @@ export class TimelineControls {
       chooseOption(session, MODE, value, "lines"),
     );
     this.play = h("button", { class: "btn play", type: "button", onclick: toggle });
-    this.other = new Choice("compare with", "step to compare with", (value) => {
-      const { step } = session.state;
-      if (step !== null) compareSteps(session, step, value === "" ? step : Number(value));
-    });
     this.best.addEventListener("click", () => {
       const best = bestStep(session.commits);
       if (best) session.set({ step: best.step });
     });
-    root.append(this.play, this.mode.root, this.other.root, this.beside, this.best);
+    root.append(this.play, this.mode.root, this.beside, this.how, this.best);
   }
 
   update(state: State, playing: boolean, heat: boolean): void {
@@ -66,16 +62,6 @@ export class TimelineControls {
     );
     this.play.textContent = playing ? "❚❚ pause" : "▶ play";
     this.play.title = playing ? "stop here (p)" : "show the steps one after the other (p)";
-    this.other.root.hidden = commits.length < 2;
-    this.other.update(
-      [
-        { value: "", name: "nothing" },
-        ...commits
-          .filter((one) => one.step !== state.step)
-          .map((one) => ({ value: String(one.step), name: `step ${one.step}` })),
-      ],
-      String(comparedStep(state) ?? ""),
-    );
     this.showBeside(commits, state);
     const best = bestStep(commits);
     this.best.hidden = best === null;

@@ -1,6 +1,6 @@
 // Heat of all heads over all steps: one canvas of one pixel per cell, stretched without smoothing; axes and marks are shapes.
 import { layerColour, type Rgb } from "../../draw/colour";
-import { FONT, type Ink } from "../../draw/ink";
+import type { Palette } from "../../draw/palette";
 import { h, s } from "../../ui/dom";
 import { bestMark, type Marks, stepMarks, text } from "./axes";
 import type { Best } from "./beside";
@@ -41,7 +41,7 @@ export class Heat {
   private readonly cell = h("div", { role: "gridcell", class: "cell-box cell-cursor", id: "" });
   private readonly grid: HTMLElement;
   private data: HeatData | null = null;
-  private ink: Ink | null = null;
+  private ink: Palette | null = null;
   private width = 0;
   private row = 4;
   private at: HeatCell | null = null;
@@ -154,7 +154,7 @@ export class Heat {
     event.stopPropagation();
   }
 
-  draw(data: HeatData, width: number, height: number, ink: Ink): void {
+  draw(data: HeatData, width: number, height: number, ink: Palette): void {
     this.data = data;
     this.ink = ink;
     this.width = width;
@@ -259,11 +259,7 @@ export class Heat {
   shapes(): { parts: Node[]; width: number; height: number } {
     const tall = this.data!.table.heads.length * this.row;
     const group = (top: number, children: Iterable<Node>): SVGElement =>
-      s(
-        "g",
-        { transform: `translate(0 ${top})`, "font-family": FONT },
-        ...[...children].map((one) => one.cloneNode(true)),
-      );
+      s("g", { transform: `translate(0 ${top})` }, ...[...children].map((one) => one.cloneNode(true)));
     const place = { x: EDGE.left, y: EDGE.top, width: this.width - EDGE.left - EDGE.right, height: tall };
     const image = s("image", {
       ...place,

@@ -1,6 +1,7 @@
 // What can be taken away of a timeline: its numbers as a table, and Python that reads the same ones.
 import { MEANING } from "../model/facts";
 import type { Metric } from "../../decode/types";
+import { openLine } from "../layer/python";
 import type { NumberTable } from "../view";
 import { LOSS, type Recorded } from "./beside";
 
@@ -28,6 +29,7 @@ export function stepTable(
 }
 
 export interface Asked {
+  run: string;
   metric: Metric;
   input: number;
   kind: string;
@@ -36,13 +38,16 @@ export interface Asked {
   beside: readonly string[];
 }
 
-/** Python that gets the same numbers of `run`, a run that is open. */
-export function stepPython({ metric, input, kind, only, beside }: Asked): string {
+/** Python that gets the same numbers of a run. */
+export function stepPython({ run, metric, input, kind, only, beside }: Asked): string {
   const where = [`(pc.field("input") == ${input})`, `(pc.field("kind") == ${quoted(kind)})`, `(pc.field("call") == 0)`];
   if (only) where.push(`(pc.field("layer") == ${only.layer})`, `pc.field("head").isin([${only.heads.join(", ")}])`);
   const lines = [
     "import pyarrow.compute as pc",
     "",
+    "import attnlog",
+    "",
+    openLine("run", run),
     `# ${metric}: ${MEANING[metric]}`,
     `rows = run.heads().filter(${where.join(" & ")})`,
     `series = rows.select(["step", "layer", "head", ${quoted(metric)}])`,

@@ -1,7 +1,7 @@
 // The timeline: one metric over all steps, of the chosen heads as lines or of all heads as heat, with what the trainer reported.
 import type { Metric } from "../../decode/types";
 import { headColour } from "../../draw/colour";
-import { inkOf } from "../../draw/ink";
+import { paletteOf } from "../../draw/palette";
 import { sheet } from "../../draw/sheet";
 import { Indexes } from "../../session/indexes";
 import { kindName } from "../../session/kinds";
@@ -103,7 +103,7 @@ export class TimelineView implements View {
     const { step } = session.state;
     if (session.scene?.commit.step !== step) return false;
     const views = root.parentElement?.querySelectorAll<HTMLElement>(":scope > [data-view]:not([hidden])") ?? [];
-    return [...views].every((one) => one === root || (one.dataset.ready ?? "").startsWith(`${step}/`));
+    return [...views].every((one) => one === root || one.dataset.ready !== undefined);
   }
 
   update(shown: Shown): void {
@@ -115,7 +115,9 @@ export class TimelineView implements View {
       this.indexes = session.store && new Indexes(session.store, () => this.soon());
     }
     const { tables } = this.indexes ?? {};
-    if (tables && !tables.has(shown.scene.commit)) {
+    // A step of another run, that is compared with, stands on no line.
+    const own = session.commits.includes(shown.scene.commit);
+    if (own && tables && !tables.has(shown.scene.commit)) {
       tables.set(shown.scene.commit, shown.scene.index);
       this.read++;
     }
@@ -190,7 +192,8 @@ export class TimelineView implements View {
       return;
     }
     this.drawNumbers(shown, mode, defined.length > 0);
-    this.mark(state.step ?? 0, comparedStep(state));
+    // Of two steps that are compared A is the session's, whichever of them is drawn.
+    this.mark(session.state.step ?? 0, comparedStep(session.state));
     this.tell(null);
     if (this.complete()) this.frame.ready(ready);
   }
@@ -220,7 +223,7 @@ export class TimelineView implements View {
     this.drawn = key;
     const tables = this.indexes?.tables ?? new Map();
     const what = { ...state, heads, metric: this.name };
-    const ink = inkOf(this.root);
+    const ink = paletteOf(this.root);
     const best = bestStep(commits);
     const high = Math.max(120, Math.min(this.root.closest("[data-alone]") ? 640 : 320, body.clientHeight || 150));
     this.showLegend(mode, heads, dark);
@@ -344,11 +347,12 @@ export class TimelineView implements View {
       title,
       svg: () => {
         const { parts, width, height } = table ? this.heat.shapes() : this.chart.shapes();
-        return sheet(title, width, height, inkOf(this.root), parts);
+        return sheet(title, width, height, shown.dark, parts);
       },
       table: () => stepTable(steps, values, this.beside),
       python: () =>
         stepPython({
+          run: session.run?.name ?? "",
           metric: name,
           input: state.input,
           kind: state.kind,
@@ -368,7 +372,7 @@ export class TimelineView implements View {
       heat: table && { heads: table.heads, steps: table.steps, values: table.values, most: table.most },
       beside: this.beside,
       best: bestStep(commits),
-      compared: shown ? comparedStep(shown.state) : null,
+      compared: comparedStep(this.session.state),
       playing: this.player.playing,
       taken: () => taken(this.take()),
     };

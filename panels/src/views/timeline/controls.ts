@@ -28,7 +28,11 @@ export class TimelineControls {
   private readonly mode: Choice;
   private readonly play: HTMLButtonElement;
   private readonly beside = h("span", { class: "control beside", role: "group", "aria-label": "recorded numbers" });
-  private readonly how = h("span", { class: "dim wide-only" }, "Shift and drag, or Shift and ← →: compare two steps");
+  private readonly how = h(
+    "span",
+    { class: "dim wide-only", title: "or Shift with ← and →" },
+    "Shift-drag compares steps",
+  );
   private readonly best = h("button", { class: "btn best-step", type: "button" });
   private switches = new Map<string, Switch>();
   private names: string[] = [];

@@ -7,7 +7,7 @@ import type { Best } from "./beside";
 import { scrub, stepKey } from "./scrub";
 import type { HeadTable } from "./series";
 
-const EDGE = { left: 44, right: 14, top: 18, bottom: 30 };
+const EDGE = { left: 44, right: 14, top: 18, bottom: 33 };
 const ROW = { least: 2, most: 16 };
 
 export interface HeatData {
@@ -245,11 +245,11 @@ export class Heat {
       const x = this.x(step)!;
       parts.push(
         s("line", { x1: x, x2: x, y1: 0, y2: 3, stroke: ink.line }),
-        text(x, 14, ink.dim, String(step), "middle"),
+        text(x, 17, ink.dim, String(step), "middle"),
       );
     });
-    parts.push(text(EDGE.left + (this.width - EDGE.left - EDGE.right) / 2, 27, ink.dim, "step", "middle"));
-    parts.push(text(34, 27, ink.dim, this.row >= 11 ? "head" : "layer", "end"));
+    parts.push(text(EDGE.left + (this.width - EDGE.left - EDGE.right) / 2, 30, ink.dim, "step", "middle"));
+    parts.push(text(34, 17, ink.dim, this.row >= 11 ? "head" : "layer", "end"));
     const x = best && this.x(best.step);
     if (best && x !== null) parts.push(bestMark(x, 3, ink, `best ${best.name} at step ${best.step}`));
     return parts;

@@ -333,7 +333,7 @@ export class TimelineView implements View {
     const { table } = this;
     const of = table ? "all heads" : `heads ${heads.join(", ")} of layer ${state.layer}`;
     const steps = session.commits.map((one) => one.step);
-    const title = `${name} of ${of}, ${kindName(state.kind)} attention, input ${state.input}, steps ${steps[0]} to ${steps[steps.length - 1]}`;
+    const title = `${name[0]!.toUpperCase()}${name.slice(1)} of ${of}, attention of ${kindName(state.kind)}, input ${state.input}, steps ${steps[0]} to ${steps[steps.length - 1]}`;
     const values = table
       ? table.heads.map((one, row) => ({
           name: headName(one.layer, one.head),

@@ -1,125 +1,192 @@
-"""How soon the head view and the model view are on the screen, ours and BertViz's, from the same tensors in the same Chromium.
+"""How soon the studio draws, beside BertViz with the same tensors in the same Chromium, and how it stays as inputs and runs grow.
 
 Both are one HTML file opened from disk, and time runs from the start of navigation to the first frame after everything is
-drawn. Runs of both tools alternate. BertViz's libraries come from ``bench/node_modules`` in place of its CDN. Prints JSON.
+drawn. BertViz's libraries come from ``bench/node_modules`` in place of its CDN. Whatever is compared takes turns, and medians
+are told. Where a goal is a ratio, both of its sides were measured in the same turns. Prints JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from bertviz import head_view, model_view
-from playwright.sync_api import Browser, Page, Route, sync_playwright
-
-import attnlog
+from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
-from tensors import attentions, names
+from paint_runs import bertviz_pages, many_steps, our_page, our_run, served
+from paint_watch import BERTVIZ, BOTH, EMPTY, OURS, UNCAPPED, act, hovers, middle, shown, studio, switches
 
 from tests.chromium import launch
 
-LIBRARIES = {
-    "require.min.js": "requirejs/require.js",
-    "d3.min.js": "d3/dist/d3.min.js",
-    "jquery.min.js": "jquery/dist/jquery.min.js",
-}
-# Watches for the finished picture once a frame, and notes the time of the frame after it.
-WATCH = """(done => {
-  const shown = () => { document.documentElement.dataset.shown = performance.now(); };
-  const look = () => requestAnimationFrame(done() ? () => requestAnimationFrame(shown) : look);
-  requestAnimationFrame(look);
-})(() => %s)"""
-# BertViz draws everything in one go, so lines that are there are all there.
-BERTVIZ = "document.querySelector('svg line') !== null"
-OURS = "document.querySelector('[data-view=%s][data-ready]') !== null"
-EMPTY = "document.readyState === 'complete'"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+VIEWS = ("head", "model")
+STEPS, INPUTS = 100, 8
+Row = dict[str, Any]
 
 
-def library(route: Route) -> None:
-    name = route.request.url.rsplit("/", 1)[-1]
-    route.fulfill(path=HERE / "node_modules" / LIBRARIES[name], content_type="text/javascript")
+class Turns:
+    """Measurements by name, turn after turn."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.found: dict[str, dict[str, list[float]]] = {}
+
+    def add(self, what: str, **values: float) -> None:
+        """Note what one turn measured."""
+        for name, value in values.items():
+            self.found.setdefault(what, {}).setdefault(name, []).append(value)
+
+    def medians(self, name: str, digits: int = 3) -> dict[str, float]:
+        """The median of one measurement, by what was measured."""
+        return {what: round(middle(values[name]), digits) for what, values in self.found.items() if name in values}
 
 
-def shown(browser: Browser, page_file: Path, done: str) -> dict[str, float]:
-    page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(600_000)
-    page.route("https://cdnjs.cloudflare.com/**", library)
-    page.add_init_script(WATCH % done)
-    page.goto(page_file.as_uri(), wait_until="commit")
-    # Read as an attribute: the exported page forbids evaluating text as script.
-    page.wait_for_selector("html[data-shown]", state="attached")
-    found = {
-        "seconds": float(page.get_attribute("html", "data-shown") or "nan") / 1000,
-        "elements": page.locator("*").count(),
+def progress(what: str, found: object) -> None:
+    print(json.dumps({what: found}), file=sys.stderr, flush=True)
+
+
+def beside_bertviz(browser: Browser, tokens: int, runs: int, folder: Path, page: Path) -> Row:
+    """First paint of both tools, page start included."""
+    theirs = bertviz_pages(tokens, folder)
+    empty = folder / "empty.html"
+    empty.write_text("<!doctype html><title>empty</title>")
+    shown(browser, empty.as_uri(), EMPTY)  # warms the browser up
+    turns = Turns()
+    for _ in range(runs):
+        turns.add("empty", **shown(browser, empty.as_uri(), EMPTY))
+        for view in VIEWS:
+            turns.add(f"bertviz {view}", **shown(browser, theirs[view].as_uri(), BERTVIZ))
+            turns.add(f"attnlog {view}", **shown(browser, page.as_uri(), OURS % view))
+    seconds = turns.medians("seconds")
+    row: Row = {"tokens": tokens, "seconds": seconds, "elements": turns.medians("elements", 0), "heap": turns.medians("heap", 1)}
+    for view in VIEWS:
+        row[f"{view} view times sooner"] = round(seconds[f"bertviz {view}"] / seconds[f"attnlog {view}"], 1)
+    return row
+
+
+def alone(browser: Browser, pages: dict[int, Path], runs: int) -> list[Row]:
+    """First paint of ours where BertViz is not tried: all sizes take turns."""
+    turns = Turns()
+    for _ in range(runs):
+        for tokens, page in pages.items():
+            for view in VIEWS:
+                turns.add(f"{tokens} {view}", **shown(browser, page.as_uri(), OURS % view))
+    seconds, elements, heap = turns.medians("seconds"), turns.medians("elements", 0), turns.medians("heap", 1)
+    return [
+        {
+            "tokens": tokens,
+            "seconds": {view: seconds[f"{tokens} {view}"] for view in VIEWS},
+            "elements": max(elements[f"{tokens} {view}"] for view in VIEWS),
+            "heap": max(heap[f"{tokens} {view}"] for view in VIEWS),
+            "megabytes": round(page.stat().st_size / 1e6, 1),
+        }
+        for tokens, page in pages.items()
+    ]
+
+
+def over_view(browser: Browser, made: dict[int, Path], runs: int) -> dict[str, Any]:
+    """First paint of the model view from the server of ``attnlog view``, which sends what is looked at and no more."""
+    turns = Turns()
+    with served({str(tokens): run for tokens, run in made.items()}) as addresses:
+        for _ in range(runs):
+            for tokens, address in addresses.items():
+                turns.add(tokens, **shown(browser, address, OURS % "model", whole=False))
+    return turns.medians("seconds")
+
+
+def acting(browser: Browser, pages: dict[int, Path], runs: int) -> dict[str, Any]:
+    """Layer switches, first ones (weights are decoded) and later ones, and pointing at tokens."""
+    turns = Turns()
+    for _ in range(runs):
+        for tokens, page in pages.items():
+            with studio(browser, f"{page.as_uri()}#layer=0&step=1") as opened:
+                for name, key, layers in (("first", "ArrowDown", range(1, 12)), ("again", "ArrowUp", range(10, -1, -1))):
+                    turns.add(str(tokens), **{name: middle(switches(opened, key, list(layers)))})
+                found = hovers(opened, list(range(1, 16)))
+                turns.add(
+                    str(tokens), hover=middle([one["milliseconds"] for one in found]), handler=middle([one["worked"] for one in found])
+                )
+    return {name: turns.medians(name, 1) for name in ("first", "again", "hover", "handler")}
+
+
+def stepping(browser: Browser, runs: int, folder: Path) -> dict[str, float]:
+    """A run of many steps and inputs: from the server's first answer to the page, and from the slider to the next model view."""
+    turns = Turns()
+    with served({"many": many_steps(folder, steps=STEPS, inputs=INPUTS)}) as addresses:
+        first = "(performance.getEntriesByType('navigation')[0]?.responseStart ?? 0)"
+        for turn in range(runs):
+            turns.add("steps", opened=shown(browser, addresses["many"], BOTH, whole=False)["seconds"])
+            with studio(browser, addresses["many"]) as page:
+                turns.add("steps", answered=page.evaluate(first) / 1000)
+                for at in range(5 + turn, 95, 9):  # steps that nobody has looked at
+                    move = f"const s = document.querySelector('.step input'); s.value = {at}; s.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+                    found = act(page, move, f"[data-view=model][data-ready^='{100 * at}/']")
+                    turns.add("steps", moved=found["milliseconds"])
+    found = {name: turns.medians(name)["steps"] for name in ("opened", "answered", "moved")}
+    return {
+        "ready, seconds after the first answer": round(found["opened"] - found["answered"], 3),
+        "slider to model view, ms": round(found["moved"], 1),
     }
-    page.close()
-    return found
 
 
-def pages(tokens: int, folder: Path) -> dict[str, Path]:
-    weights, words = attentions(tokens), names(tokens)
-    tensors = tuple(torch.tensor(w)[None] for w in weights)
-    require = '<script src="https://cdnjs.cloudflare.com/ajax/libs/require.js/2.3.6/require.min.js"></script>'
-    made = {}
-    for view, make in (("head", head_view), ("model", model_view)):
-        html = make(tensors, words, html_action="return").data
-        html = html if "require.min.js" in html else require + html
-        made[f"bertviz {view}"] = folder / f"bertviz-{view}.html"
-        made[f"bertviz {view}"].write_text(f"<!doctype html><meta charset=utf-8>{html}")
-    with attnlog.Run(folder / "run") as run:
-        run.log(attnlog.from_tensors(weights, words), step=1)
-    made["attnlog"] = folder / "attnlog.html"
-    attnlog.export(folder / "run", made["attnlog"])
-    made["empty"] = folder / "empty.html"
-    made["empty"].write_text("<!doctype html><title>empty</title>")
-    return made
+def goals(found: Row) -> list[Row]:
+    """What the design asks for beside what was measured."""
+    view, acts, steps = found["model view over attnlog view"], found["acting"], found["steps"]
+    elements = [row["elements"]["attnlog head"] for row in found["paint"]] + [row["elements"] for row in found["alone"]]
+
+    def ratio(values: dict[str, float], big: int, small: int) -> float | None:
+        return round(values[str(big)] / values[str(small)], 2) if {str(big), str(small)} <= values.keys() else None
+
+    asked = [
+        ("model view at 1024 tokens beside 64, over attnlog view", ratio(view, 1024, 64), 1.3),
+        ("layer switch at 512 tokens beside 128, first time", ratio(acts["first"], 512, 128), 2),
+        ("layer switch at 512 tokens beside 128, later", ratio(acts["again"], 512, 128), 2),
+        ("pointing at a token at 4096 tokens beside 128", ratio(acts["hover"], 4096, 128), 2),
+        ("elements in the document, most of all sizes", max(elements, default=None), 5000),
+        (f"{STEPS} steps of {INPUTS} inputs: seconds from first answer to ready", steps["ready, seconds after the first answer"], 1),
+        ("slider to the next step's model view, ms", steps["slider to model view, ms"], 150),
+    ]
+    return [{"what": what, "found": value, "goal": most, "met": value is not None and value <= most} for what, value, most in asked]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, nargs="+", default=[32, 64, 128])
+    parser.add_argument("--tokens", type=int, nargs="*", default=[16, 32, 64, 128], help="beside BertViz")
+    parser.add_argument("--alone", type=int, nargs="*", default=[256, 512, 1024, 2048, 4096], help="ours without it")
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    rows = []
-    with sync_playwright() as playwright:
+    runs: int = arguments.runs
+    found: Row = {}
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        made = {tokens: our_run(tokens, folder) for tokens in sorted({*arguments.tokens, *arguments.alone, 64, 128, 512, 1024, 4096})}
+        pages = {tokens: our_page(run) for tokens, run in made.items()}
         browser = launch(playwright)
+        found["paint"] = []
         for tokens in arguments.tokens:
-            with tempfile.TemporaryDirectory() as name:
-                made = pages(tokens, Path(name))
-                shown(browser, made["empty"], EMPTY)  # warms the browser up
-                times: dict[str, list[float]] = {}
-                elements: dict[str, float] = {}
-                for _ in range(arguments.runs):
-                    for what, file, done in (
-                        ("empty", made["empty"], EMPTY),
-                        ("bertviz head", made["bertviz head"], BERTVIZ),
-                        ("attnlog head", made["attnlog"], OURS % "head"),
-                        ("bertviz model", made["bertviz model"], BERTVIZ),
-                        ("attnlog model", made["attnlog"], OURS % "model"),
-                    ):
-                        found = shown(browser, file, done)
-                        times.setdefault(what, []).append(found["seconds"])
-                        elements[what] = found["elements"]
-                middle = {what: statistics.median(values) for what, values in times.items()}
-                rows.append(
-                    {
-                        "tokens": tokens,
-                        "seconds": {what: round(value, 3) for what, value in middle.items()},
-                        "elements": elements,
-                        "head view times sooner": round(middle["bertviz head"] / middle["attnlog head"], 1),
-                        "model view times sooner": round(middle["bertviz model"] / middle["attnlog model"], 1),
-                    }
-                )
-                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            found["paint"].append(beside_bertviz(browser, tokens, runs, folder, pages[tokens]))
+            progress("paint", found["paint"][-1])
+        found["alone"] = alone(browser, {tokens: pages[tokens] for tokens in arguments.alone}, runs)
+        progress("alone", found["alone"])
+        found["model view over attnlog view"] = over_view(
+            browser, {tokens: made[tokens] for tokens in (64, 256, 1024, 4096) if tokens in made}, max(5, runs)
+        )
+        progress("view", found["model view over attnlog view"])
         browser.close()
-    print(json.dumps({"paint": rows}, indent=2))
+        browser = launch(playwright, *UNCAPPED)
+        found["acting"] = acting(browser, {tokens: pages[tokens] for tokens in (128, 512, 4096)}, runs)
+        progress("acting", found["acting"])
+        found["steps"] = stepping(browser, runs, folder)
+        browser.close()
+    found["goals"] = goals(found)
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ FLAGS = [
 ]
 
 
-def launch(playwright: Playwright) -> Browser:
-    """Start the Chromium on PATH; without one it fails, because a browser test that is skipped shows nothing."""
+def launch(playwright: Playwright, *flags: str) -> Browser:
+    """Start the Chromium on PATH with more flags; without one it fails, because a browser test that is skipped shows nothing."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         raise FileNotFoundError(f"there is no Chromium on PATH (looked for {', '.join(NAMES)}): run make .stamps/chromium")
-    return playwright.chromium.launch(executable_path=found, args=FLAGS)
+    return playwright.chromium.launch(executable_path=found, args=[*FLAGS, *flags])

@@ -6,6 +6,7 @@ import neuron from "../views/neuron/neuron.css";
 import timeline from "../views/timeline/timeline.css";
 import base from "./base.css";
 import header from "./header.css";
+import hint from "./hint.css";
 import narrow from "./narrow.css";
 import panels from "./panels.css";
 
@@ -14,6 +15,6 @@ export function addStyle(page: Document): void {
   const element = page.createElement("style");
   element.dataset.attnlog = "";
   // Narrow rules come last: they override what views say.
-  element.textContent = [base, header, panels, model, head, matrix, neuron, timeline, narrow].join("");
+  element.textContent = [base, header, panels, hint, model, head, matrix, neuron, timeline, narrow].join("");
   page.head.append(element);
 }

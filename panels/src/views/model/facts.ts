@@ -2,7 +2,7 @@
 import type { Metric } from "../../decode/types";
 import { kindsOf, metricsOf, rowOf, type Scene } from "../../session/scene";
 import { h, percent, short } from "../../ui/dom";
-import type { Place } from "./grid";
+import type { Place } from "./order";
 
 export const UNITS: Partial<Record<Metric, string>> = { entropy: "bits", distance: "tokens" };
 
@@ -43,6 +43,18 @@ export function headFacts(scene: Scene, input: number, kind: string, place: Plac
   }
   box.append(list);
   return box;
+}
+
+/** One head in words, on one line for each metric: beside the pointer. */
+export function headHint(scene: Scene, input: number, kind: string, place: Place): HTMLElement[] {
+  const row = rowOf(scene, input, kind, place.layer, place.head);
+  const named = h("b", {}, `Layer ${place.layer}, head ${place.head}`);
+  if (row < 0) return [named];
+  const values = metricsOf(scene, row).flatMap(([name, value]) => [
+    h("span", { class: "dim" }, name),
+    h("span", {}, `${short(value)}${UNITS[name] ? ` ${UNITS[name]}` : ""}`),
+  ]);
+  return [named, h("div", { class: "hint-values" }, ...values)];
 }
 
 const STANDOUT: Metric[] = ["induction", "previous", "next", "self", "first", "separator"];

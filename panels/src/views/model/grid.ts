@@ -1,179 +1,192 @@
-// The grid of thumbnails: one canvas for all heads, labels beside it, a box round what is chosen or pointed at.
-import type { PictureTable } from "../../decode/types";
+// The grid of thumbnails: one canvas for all heads, labels beside it, boxes round what is chosen or pointed at.
 import { layerColour } from "../../draw/colour";
+import { paletteOf } from "../../draw/palette";
 import { pixelRatio, prepare } from "../../draw/surface";
 import { type Style, thumbnail } from "../../draw/thumbnails";
-import { kindName } from "../../session/kinds";
-import type { KindEntry } from "../../session/scene";
-import { h } from "../../ui/dom";
+import { h, s } from "../../ui/dom";
+import { type Cell, cellAt, findCell, type Layout, neighbour } from "./layout";
+import type { Place } from "./order";
+import type { Pictures } from "./pictures";
 
-const LABEL = 26;
-const TOP = 18;
-const GAP = 3;
-const SIZE = { least: 16, most: 84 };
 /** Milliseconds of drawing before the page gets its turn. */
 const SLICE = 40;
+/** How much of a head below the threshold is covered. */
+const VEIL = 0.8;
 
-export interface Place {
-  layer: number;
-  head: number;
+export interface GridEvents {
+  /** On this head, whose thumbnail ends there on the screen; on none. */
+  point(place: Place | null, at: { x: number; y: number } | null): void;
+  pick(place: Place): void;
+  /** Chosen together with others, or no longer. */
+  toggle(place: Place): void;
 }
 
 export class Grid {
   readonly root: HTMLElement;
   private readonly canvas = h("canvas", { "aria-hidden": "true" });
+  private readonly veil = h("canvas", { "aria-hidden": "true", class: "grid-veil" });
   private readonly labels = h("div", { class: "grid-labels", "aria-hidden": "true" });
   private readonly marks = h("div", { "aria-hidden": "true" });
-  private readonly cursor = h("div", { class: "cell-box cell-cursor" });
-  private kind: KindEntry | null = null;
-  private columns: number[] = [];
-  private size = 24;
-  private at: Place | null = null;
+  private readonly cursor = h("div", { class: "cell-box cell-cursor is-off", role: "gridcell" });
+  private readonly row = h("div", { role: "row" }, this.cursor);
+  private layout: Layout | null = null;
+  private dimmed = new Set<Cell>();
+  private chosen: Place[] = [];
+  private at: Cell | null = null;
   private turn = 0;
+  private readonly name = `grid-${Math.random().toString(36).slice(2, 8)}`;
   /** How thumbnails are drawn now. */
   style: Style = "lines";
 
-  constructor(private readonly events: { point(place: Place | null): void; pick(place: Place): void }) {
+  constructor(private readonly events: GridEvents) {
     this.root = h(
       "div",
-      { class: "grid", tabindex: 0, role: "application" },
+      { class: "grid", tabindex: 0, role: "grid", "aria-multiselectable": "true", "aria-readonly": "true" },
       this.labels,
       this.canvas,
+      this.veil,
       this.marks,
-      this.cursor,
+      this.row,
     );
-    this.cursor.hidden = true;
-    this.canvas.addEventListener("pointermove", (event) => this.move(this.place(event)));
-    this.canvas.addEventListener("pointerleave", () => this.move(null));
-    this.canvas.addEventListener("click", (event) => {
-      const place = this.place(event);
-      if (place) events.pick(place);
+    this.root.addEventListener("pointermove", (event) => this.move(this.find(event)));
+    this.root.addEventListener("pointerleave", () => this.move(null));
+    this.root.addEventListener("click", (event) => {
+      const cell = this.find(event);
+      if (!cell) return;
+      if (event.shiftKey || event.ctrlKey || event.metaKey) events.toggle(cell);
+      else events.pick(cell);
     });
+    // A click with Shift would select the page's text.
+    this.root.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("blur", () => this.move(null));
   }
 
-  private place(event: MouseEvent): Place | null {
-    const layer = this.kind?.layers[Math.floor(event.offsetY / (this.size + GAP))];
-    const head = this.columns[Math.floor(event.offsetX / (this.size + GAP))];
-    return layer && head !== undefined && layer.heads.includes(head) ? { layer: layer.layer, head } : null;
+  private find(event: MouseEvent): Cell | null {
+    const box = this.root.getBoundingClientRect();
+    return this.layout && cellAt(this.layout, event.clientX - box.left, event.clientY - box.top);
   }
 
-  private move(place: Place | null): void {
-    if (place?.layer === this.at?.layer && place?.head === this.at?.head) return;
-    this.at = place;
-    this.cursor.hidden = place === null;
-    if (place) this.box(this.cursor, place);
-    this.root.style.cursor = place ? "pointer" : "";
-    this.events.point(place);
+  private move(cell: Cell | null): void {
+    if (cell === this.at) return;
+    this.at = cell;
+    this.cursor.classList.toggle("is-off", cell === null);
+    this.root.style.cursor = cell ? "pointer" : "";
+    if (!cell) {
+      this.events.point(null, null);
+      return;
+    }
+    this.place(cell);
+    const box = this.cursor.getBoundingClientRect();
+    this.events.point(cell, { x: box.right, y: box.bottom });
   }
+
+  /** Puts the cursor on a cell; the grid has this one cell for who cannot see the others, and says which it is. */
+  private place(cell: Cell): void {
+    this.box(this.cursor, cell);
+    this.cursor.id = `${this.name}-${cell.layer}-${cell.head}`;
+    this.cursor.setAttribute("aria-colindex", String(cell.column + 1));
+    this.row.setAttribute("aria-rowindex", String(cell.row + 1));
+    this.cursor.setAttribute("aria-label", `layer ${cell.layer}, head ${cell.head}`);
+    this.cursor.setAttribute("aria-selected", String(this.isChosen(cell)));
+    this.root.setAttribute("aria-activedescendant", this.cursor.id);
+  }
+
+  private isChosen = (cell: Place): boolean =>
+    this.chosen.some((one) => one.layer === cell.layer && one.head === cell.head);
 
   private key(event: KeyboardEvent): void {
-    const { kind, columns } = this;
-    if (!kind) return;
+    const { layout } = this;
+    const [first] = layout?.cells ?? [];
+    if (!layout || !first || event.altKey || event.metaKey) return;
     const step = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
-    if (step) {
-      const from = this.at ?? { layer: kind.layers[0]!.layer, head: columns[0]! };
-      const row = kind.layers.findIndex((one) => one.layer === from.layer) + (this.at ? step[0]! : 0);
-      const column = columns.indexOf(from.head) + (this.at ? step[1]! : 0);
-      const layer = kind.layers[Math.max(0, Math.min(kind.layers.length - 1, row))]!;
-      const head = columns[Math.max(0, Math.min(columns.length - 1, column))]!;
-      if (layer.heads.includes(head)) this.move({ layer: layer.layer, head });
-    } else if ((event.key === "Enter" || event.key === " ") && this.at) this.events.pick(this.at);
+    if (step && !event.ctrlKey) {
+      this.move(this.at ? neighbour(layout, this.at, step[0]!, step[1]!) : first);
+      this.cursor.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else if (event.key === "Enter" && this.at) this.events.pick(this.at);
+    else if (event.key === " " && this.at) this.events.toggle(this.at);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  private box(element: HTMLElement, place: Place): void {
-    const row = this.kind?.layers.findIndex((one) => one.layer === place.layer) ?? 0;
-    const column = this.columns.indexOf(place.head);
-    element.style.left = `${LABEL + column * (this.size + GAP)}px`;
-    element.style.top = `${TOP + row * (this.size + GAP)}px`;
-    element.style.width = element.style.height = `${this.size}px`;
+  private box(element: HTMLElement, cell: Cell): void {
+    const { left, top, pitch, size } = this.layout!;
+    element.style.left = `${left + cell.column * pitch.x}px`;
+    element.style.top = `${top + cell.row * pitch.y}px`;
+    element.style.width = element.style.height = `${size}px`;
   }
 
-  /** Boxes round the chosen heads; one round the row when all of a layer's are chosen. */
-  mark(places: Place[]): void {
-    const first = places[0];
-    const layer = this.kind?.layers.find((one) => one.layer === first?.layer);
-    if (first && layer && places.length > 1 && places.length === layer.heads.length) {
+  /** Boxes round the chosen heads; one round the row when all of a layer's are chosen and stand in it. */
+  mark(places: Place[], whole: boolean): void {
+    const { layout } = this;
+    if (!layout) return;
+    this.chosen = places;
+    const cells = places.flatMap((place) => findCell(layout, place) ?? []);
+    const row = new Set(cells.map((one) => one.row));
+    const [first] = cells;
+    if (whole && first && row.size === 1 && cells.length > 1) {
       const element = h("div", { class: "cell-box cell-chosen" });
-      this.box(element, { layer: layer.layer, head: layer.heads[0]! });
-      element.style.width = `${layer.heads.length * (this.size + GAP) - GAP}px`;
+      const last = cells.reduce((a, b) => (b.column > a.column ? b : a));
+      this.box(element, first);
+      element.style.width = `${(last.column - first.column) * layout.pitch.x + layout.size}px`;
       this.marks.replaceChildren(element);
-      return;
-    }
-    this.marks.replaceChildren(
-      ...places.map((place) => {
-        const element = h("div", { class: "cell-box cell-chosen" });
-        this.box(element, place);
-        return element;
-      }),
-    );
+    } else
+      this.marks.replaceChildren(
+        ...cells.map((cell) => {
+          const element = h("div", { class: "cell-box cell-chosen" });
+          this.box(element, cell);
+          return element;
+        }),
+      );
+    const at = this.at ?? first ?? layout.cells[0];
+    if (at) this.place(at);
   }
 
-  /** Draws all heads of a kind; resolves true when done, false when another drawing took over. */
-  async draw(
-    kind: KindEntry,
-    table: PictureTable,
-    input: number,
-    room: { width: number; height: number },
-    wanted: Style | null,
-    dark: boolean,
-  ): Promise<boolean> {
+  /** Draws all thumbnails; resolves true when done, false when another drawing took over. */
+  async draw(layout: Layout, pictures: Pictures, wanted: Style | null, dark: boolean): Promise<boolean> {
     const turn = ++this.turn;
-    this.kind = kind;
-    this.columns = [...new Set(kind.layers.flatMap((one) => one.heads))].sort((a, b) => a - b);
-    const { columns } = this;
-    const tall = Math.floor((room.height - TOP) / Math.max(1, kind.layers.length)) - GAP;
-    const wide = Math.floor((room.width - LABEL) / Math.max(1, columns.length)) - GAP;
-    this.size = Math.max(SIZE.least, Math.min(SIZE.most, wide, tall));
-    const cells = Math.max(1, ...table.rows);
+    this.layout = layout;
+    this.at = null;
+    this.cursor.classList.add("is-off");
+    const { size, pitch, left, top } = layout;
+    const found = layout.cells.map((cell) => pictures(cell.layer, cell.head));
+    const most = found.reduce((most, one) => Math.max(most, one?.rows ?? 1, one?.columns ?? 1), 1);
     // Lines closer than a pixel and a half only make a flat patch; heat still shows their pattern.
-    const style = wanted ?? (this.size * pixelRatio() >= cells * 1.5 ? "lines" : "heat");
+    const style = wanted ?? (size * pixelRatio() >= most * 1.5 ? "lines" : "heat");
     this.style = style;
-    const width = columns.length * (this.size + GAP);
-    const height = kind.layers.length * (this.size + GAP);
     const ratio = pixelRatio();
-    const surface = prepare(this.canvas, width, height);
-    this.canvas.style.left = `${LABEL}px`;
-    this.canvas.style.top = `${TOP}px`;
-    this.root.style.height = `${TOP + height}px`;
-    this.root.style.minWidth = `${LABEL + width}px`;
-    this.root.setAttribute(
-      "aria-label",
-      `${kindName(kind.kind)} attention, ${kind.layers.length} layers of ${columns.length} heads; arrows move, Enter opens a head`,
-    );
-    this.label(kind);
-    const rows = rowsOf(table, input, kind.kind);
-    const pixels = Math.round(this.size * ratio);
-    const background = getComputedStyle(this.root).getPropertyValue("--canvas");
-    const edge = getComputedStyle(this.root).getPropertyValue("--faint");
+    const surface = prepare(this.canvas, layout.width - left, layout.height - top);
+    prepare(this.veil, layout.width - left, layout.height - top);
+    for (const canvas of [this.canvas, this.veil]) {
+      canvas.style.left = `${left}px`;
+      canvas.style.top = `${top}px`;
+    }
+    this.root.style.height = `${layout.height}px`;
+    this.root.style.minWidth = `${layout.width}px`;
+    this.root.setAttribute("aria-rowcount", String(layout.rows));
+    this.root.setAttribute("aria-colcount", String(layout.columns));
+    this.label(layout);
+    const palette = paletteOf(this.root);
+    const pixels = Math.round(size * ratio);
     let since = performance.now();
-    for (const [r, layer] of kind.layers.entries()) {
-      const colour = layerColour(r, kind.layers.length, dark);
-      for (const head of layer.heads) {
-        const x = Math.round(columns.indexOf(head) * (this.size + GAP) * ratio);
-        const y = Math.round(r * (this.size + GAP) * ratio);
-        const row = rows.get(`${layer.layer} ${head}`);
-        if (row !== undefined) {
-          const codes = table.codes.subarray(table.offsets[row]!, table.offsets[row + 1]!);
-          const picture = { rows: table.rows[row]!, columns: table.columns[row]!, codes };
-          surface.context.putImageData(
-            new ImageData(thumbnail(picture, pixels, colour, style, ratio), pixels, pixels),
-            x,
-            y,
-          );
-        }
-        surface.context.globalCompositeOperation = "destination-over";
-        surface.context.fillStyle = background;
-        surface.context.fillRect(x, y, pixels, pixels);
-        surface.context.globalCompositeOperation = "source-over";
-        surface.context.strokeStyle = edge;
-        surface.context.lineWidth = 1;
-        surface.context.strokeRect(x + 0.5, y + 0.5, pixels - 1, pixels - 1);
+    for (const [n, cell] of layout.cells.entries()) {
+      const x = Math.round(cell.column * pitch.x * ratio);
+      const y = Math.round(cell.row * pitch.y * ratio);
+      const picture = found[n];
+      const { context } = surface;
+      if (picture && picture.rows > 0 && picture.columns > 0) {
+        const colour = layerColour(layout.layers.indexOf(cell.layer), layout.layers.length, dark);
+        const drawn = thumbnail(picture, pixels, { colour, style, ratio, dark });
+        context.putImageData(new ImageData(drawn, pixels, pixels), x, y);
       }
+      context.globalCompositeOperation = "destination-over";
+      context.fillStyle = palette.canvas;
+      context.fillRect(x, y, pixels, pixels);
+      context.globalCompositeOperation = "source-over";
+      context.strokeStyle = palette.faint;
+      context.lineWidth = 1;
+      context.strokeRect(x + 0.5, y + 0.5, pixels - 1, pixels - 1);
       if (performance.now() - since > SLICE) {
         await new Promise((resolve) => setTimeout(resolve, 0));
         if (turn !== this.turn) return false;
@@ -183,26 +196,64 @@ export class Grid {
     return true;
   }
 
-  private label(kind: KindEntry): void {
-    // Labels thin out where cells are narrower than their numbers.
-    const every = this.size < 18 ? 2 : 1;
-    const place = (text: number, left: number, top: number, className: string): HTMLElement =>
-      h("span", { class: className, style: `left:${left}px;top:${top}px;--size:${this.size}px` }, String(text));
+  /** Covers heads with a veil; thumbnails are not drawn again. */
+  dim(below: (place: Place) => boolean): void {
+    const { layout } = this;
+    if (!layout) return;
+    const { context, ratio } = prepare(this.veil, layout.width - layout.left, layout.height - layout.top);
+    this.dimmed = new Set(layout.cells.filter(below));
+    context.globalAlpha = VEIL;
+    context.fillStyle = paletteOf(this.root).panel;
+    const size = Math.round(layout.size * ratio);
+    for (const { row, column } of this.dimmed)
+      context.fillRect(
+        Math.round(column * layout.pitch.x * ratio),
+        Math.round(row * layout.pitch.y * ratio),
+        size,
+        size,
+      );
+  }
+
+  describe(said: string): void {
+    this.root.setAttribute("aria-label", said);
+  }
+
+  private label({ labels }: Layout): void {
     this.labels.replaceChildren(
-      ...this.columns
-        .filter((_, i) => i % every === 0)
-        .map((head) => place(head, LABEL + this.columns.indexOf(head) * (this.size + GAP), 0, "label-head")),
-      ...kind.layers.map((layer, i) => place(layer.layer, 0, TOP + i * (this.size + GAP), "label-layer")),
+      ...labels.map(({ text, x, y, anchor, strong }) =>
+        h("span", { class: `label-${anchor}${strong ? " is-name" : ""}`, style: `left:${x}px;top:${y}px` }, text),
+      ),
     );
   }
-}
 
-function rowsOf(table: PictureTable, input: number, kind: string): Map<string, number> {
-  const code = table.kinds.indexOf(kind);
-  const rows = new Map<string, number>();
-  for (let row = 0; row < table.length; row++) {
-    if (table.input[row] !== input || table.kind[row] !== code || table.call[row] !== 0) continue;
-    rows.set(`${table.layer[row]} ${table.head[row]}`, row);
+  /** What is on screen, to be saved: thumbnails as pixels, labels and boxes as shapes. */
+  shapes(): { parts: Node[]; width: number; height: number } {
+    const layout = this.layout!;
+    const { left, top, size, pitch, width, height } = layout;
+    const palette = paletteOf(this.root);
+    const box = ({ row, column }: Cell): Record<string, number> => {
+      return { x: left + column * pitch.x, y: top + row * pitch.y, width: size, height: size };
+    };
+    const image = {
+      x: left,
+      y: top,
+      width: width - left,
+      height: height - top,
+      href: this.canvas.toDataURL("image/png"),
+    };
+    return {
+      parts: [
+        s("image", image),
+        ...[...this.dimmed].map((cell) => s("rect", { ...box(cell), fill: palette.panel, "fill-opacity": VEIL })),
+        ...layout.labels.map(({ text, x, y, anchor, strong }) =>
+          s("text", { x, y: y + 3.5, "text-anchor": anchor, fill: strong ? palette.ink : palette.dim }, text),
+        ),
+        ...layout.cells
+          .filter(this.isChosen)
+          .map((cell) => s("rect", { ...box(cell), fill: "none", stroke: palette.accent, "stroke-width": 1.5, rx: 3 })),
+      ],
+      width,
+      height,
+    };
   }
-  return rows;
 }

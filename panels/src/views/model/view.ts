@@ -1,54 +1,89 @@
 // The model view: all layers and heads of one kind as thumbnails.
 import { NotRecordedError } from "../../decode/errors";
-import type { PictureTable } from "../../decode/types";
+import type { Metric, PictureTable } from "../../decode/types";
+import { sheet } from "../../draw/sheet";
 import type { Style } from "../../draw/thumbnails";
-import { kindName } from "../../session/kinds";
-import { kindsOf } from "../../session/scene";
+import { keyAxis, kindName, queryAxis } from "../../session/kinds";
+import { hasPair, PAIR_NAMES } from "../../session/pair";
+import { axisOf, type KindEntry, kindsOf } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { h } from "../../ui/dom";
-import { Frame, readyKey, type Shown, type View, type ViewType } from "../view";
+import { Hint } from "../../ui/hint";
+import { taken } from "../taken";
+import { definedMetrics } from "../timeline/series";
+import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { noAttention } from "../why";
-import { headFacts, notRecorded, standouts } from "./facts";
-import { Grid, type Place } from "./grid";
+import { ModelControls } from "./controls";
+import { headFacts, headHint, notRecorded, standouts } from "./facts";
+import { Grid } from "./grid";
+import { KindTabs } from "./kinds";
+import { flat, layered } from "./layout";
+import { leastOf, type Place, rank, type Ranked, reaching, sortOf, toggled } from "./order";
+import { pairedPictures, type Pictures, recordedPictures } from "./pictures";
+import { headsTable, modelPython } from "./take";
+
+const STYLE = "model.style";
+
+/** What is on screen, worked out from the state once a drawing. */
+interface Content {
+  kind: KindEntry;
+  defined: Metric[];
+  sort: Metric | null;
+  least: number;
+  /** Heads in their order. */
+  heads: Ranked[];
+  pictures: Pictures;
+  /** The pair filter is at work, and whether cells on the border hold tokens of both texts. */
+  paired: boolean;
+  mixed: boolean;
+}
 
 class ModelView implements View {
   readonly root: HTMLElement;
   private readonly frame = new Frame("model", "model view");
-  private readonly kinds = h("div", { class: "kinds", role: "group", "aria-label": "kinds of attention" });
+  private readonly kinds: KindTabs;
   private readonly grid: Grid;
+  private readonly hint = new Hint();
+  private readonly controls: ModelControls;
   private readonly facts = h("div", { "aria-live": "polite" });
   private readonly stand = h("div");
+  private readonly note = h("p", { class: "foot-note" });
   private readonly scroll = h("div", { class: "grid-scroll" });
   private readonly observer: ResizeObserver;
-  /** Null: whichever shows more at this size. */
-  private style: Style | null = null;
+  private readonly toggle: HTMLElement;
   private shown: Shown | null = null;
+  private content: Content | null = null;
   private table: PictureTable | null = null;
   private loaded = "";
   private drawn = "";
+  /** Whether what `drawn` says is on screen. */
+  private done = false;
   private width = 0;
-  private readonly toggle: HTMLElement;
   private turn = 0;
 
   constructor(private readonly session: Session) {
     this.root = this.frame.root;
-    this.grid = new Grid({ point: (place) => this.tell(place), pick: (place) => this.pick(place) });
+    this.grid = new Grid({
+      point: (place, at) => this.point(place, at),
+      pick: (place) => this.pick(place),
+      toggle: (place) => session.set(toggled(session.state, place)),
+    });
     this.scroll.append(this.grid.root);
+    this.kinds = new KindTabs(this.scroll, (kind) => session.set({ kind, heads: null }));
+    this.controls = new ModelControls(this.frame.controls, session);
     this.toggle = h(
       "button",
       {
         class: "btn",
         type: "button",
         title: "thumbnails as lines or as heat",
-        onclick: () => {
-          this.style = this.grid.style === "lines" ? "heat" : "lines";
-          void this.render();
-        },
+        onclick: () => session.choose({ [STYLE]: this.grid.style === "lines" ? "heat" : "lines" }),
       },
       "heat",
     );
     this.frame.tools.append(this.toggle);
+    this.root.append(this.hint.root);
     this.observer = new ResizeObserver(() => {
       if (this.frame.body.clientWidth !== this.width && this.table) void this.render();
     });
@@ -57,6 +92,14 @@ class ModelView implements View {
 
   private pick(place: Place): void {
     this.session.set({ layer: place.layer, heads: [place.head], view: "head" });
+  }
+
+  private point(place: Place | null, at: { x: number; y: number } | null): void {
+    const { shown } = this;
+    if (!shown) return;
+    this.tell(place);
+    if (place && at) this.hint.show(headHint(shown.scene, shown.state.input, shown.state.kind, place), at.x, at.y);
+    else this.hint.hide();
   }
 
   private tell(place: Place | null): void {
@@ -68,9 +111,9 @@ class ModelView implements View {
 
   update(shown: Shown): void {
     this.shown = shown;
-    const { scene, state, session } = shown;
+    const { scene, state } = shown;
     const key = readyKey(state.step, state.input, state.kind);
-    const data = `${session.run?.id} ${scene.commit.writer} ${scene.commit.n}`;
+    const data = `${shown.run} ${scene.commit.writer} ${scene.commit.n}`;
     const kind = kindsOf(scene, state.input).find((one) => one.kind === state.kind);
     const heads = new Set(kind?.layers.flatMap((one) => one.heads)).size;
     this.frame.title.replaceChildren(
@@ -78,9 +121,11 @@ class ModelView implements View {
       h("span", { class: "dim" }, kind ? `${kind.layers.length} × ${heads}` : ""),
     );
     this.frame.tools.style.visibility = kind ? "" : "hidden";
+    this.frame.controls.hidden = !kind;
     if (!kind) {
       this.turn++;
       this.loaded = "";
+      this.content = null;
       this.frame.say(noAttention(scene), key);
       const missing = notRecorded(scene);
       if (missing) this.frame.body.append(missing);
@@ -92,9 +137,9 @@ class ModelView implements View {
     }
     this.frame.pending();
     this.loaded = data;
-    this.table = null;
+    this.table = this.content = null;
     const turn = ++this.turn;
-    session.store?.pictures(scene.commit).then(
+    shown.store.pictures(scene.commit).then(
       (table) => {
         if (turn !== this.turn) return;
         this.table = table;
@@ -113,72 +158,158 @@ class ModelView implements View {
     );
   }
 
+  private contentOf({ scene, state }: Shown, kind: KindEntry, table: PictureTable): Content {
+    const defined = definedMetrics(scene, state.input, state.kind);
+    const sort = sortOf(state, defined);
+    const axes = {
+      query: axisOf(scene, state.input, queryAxis(state.kind)),
+      key: axisOf(scene, state.input, keyAxis(state.kind)),
+    };
+    const [first] = kind.layers;
+    const tokens = { queries: first?.queries ?? 0, keys: first?.keys ?? 0 };
+    const recorded = recordedPictures(table, state.input, state.kind);
+    const paired = state.pair !== "all" && hasPair(axes.query) && hasPair(axes.key);
+    const { pictures, mixed } = pairedPictures(recorded, paired ? state.pair : "all", tokens, axes);
+    const heads = sort
+      ? rank(kind, scene, sort)
+      : kind.layers.flatMap(({ layer, heads }) => heads.map((head) => ({ layer, head, value: Number.NaN })));
+    return { kind, defined, sort, least: sort ? leastOf(state) : 0, heads, pictures, paired, mixed };
+  }
+
   private async render(): Promise<void> {
-    const { scene, state, session, dark } = this.shown!;
+    const { shown, table } = this;
+    const { scene, state, dark } = shown!;
     const kinds = kindsOf(scene, state.input);
     const kind = kinds.find((one) => one.kind === state.kind);
-    if (!kind || !this.table) return;
+    if (!shown || !kind || !table) return;
     const { body } = this.frame;
     if (this.scroll.parentElement !== body) {
-      body.replaceChildren(this.kinds, this.scroll, this.facts, this.stand);
+      body.replaceChildren(this.kinds.root, this.scroll, this.note, this.facts, this.stand);
       this.drawn = "";
     }
     this.width = body.clientWidth;
-    const key = `${this.loaded} ${state.input} ${state.kind} ${this.style} ${dark} ${this.width}`;
-    const chosen = state.heads ?? [];
-    if (key !== this.drawn) {
+    const { options } = state;
+    const style = options[STYLE] === "lines" || options[STYLE] === "heat" ? (options[STYLE] as Style) : null;
+    const content = this.contentOf(shown, kind, table);
+    const { sort } = content;
+    const paired = content.paired ? state.pair : "";
+    const key = [this.loaded, state.input, state.kind, style, sort, paired, dark, this.width].join(" ");
+    this.content = content;
+    this.showControls(content);
+    if (key === this.drawn) {
+      // What is still being drawn marks, once it is done, what is chosen by then.
+      if (!this.done) return;
+    } else {
       this.frame.pending();
       this.drawn = key;
-      this.kinds.hidden = kinds.length < 2;
-      this.kinds.replaceChildren(
-        ...kinds.map((one) =>
-          h(
-            "button",
-            {
-              class: "btn",
-              type: "button",
-              "aria-pressed": String(one.kind === state.kind),
-              onclick: () => session.set({ kind: one.kind, heads: null }),
-            },
-            kindName(one.kind),
-          ),
-        ),
+      this.done = false;
+      this.hint.hide();
+      this.kinds.update(
+        kinds.map((one) => one.kind),
+        state.kind,
       );
       const missing = notRecorded(scene);
       const stand = standouts(scene, state.input, state.kind, (place) => this.pick(place));
       this.stand.replaceChildren(stand, ...(missing ? [missing] : []));
-      const alone = this.root.closest("[data-alone]") !== null;
-      // Alone, words stand beside the grid, which then may use the height too.
-      const room = alone
-        ? { width: body.clientWidth - 366, height: body.clientHeight - this.kinds.offsetHeight - 24 }
-        : { width: body.clientWidth - 26, height: Number.POSITIVE_INFINITY };
-      if (!(await this.grid.draw(kind, this.table, state.input, room, this.style, dark))) return;
+      this.note.textContent = content.mixed ? MIXED : "";
+      const layers = kind.layers.map((one) => one.layer);
+      const layout = sort ? flat(content.heads, layers, this.room()) : layered(kind, this.room());
+      const order = sort ? `, ranked by ${sort}` : "";
+      const how = "arrows move, Enter opens a head, Space chooses it with others of its layer";
+      this.grid.describe(
+        `${kindName(kind.kind)} attention, ${content.heads.length} heads of ${layers.length} layers${order}; ${how}`,
+      );
+      if (!(await this.grid.draw(layout, content.pictures, style, dark))) return;
       if (key !== this.drawn) return;
+      this.done = true;
       this.toggle.textContent = this.grid.style === "lines" ? "heat" : "lines";
     }
-    const heads = chosen.length > 0 ? chosen : chosenHeads(state, scene);
-    this.grid.mark(heads.map((head) => ({ layer: state.layer, head })));
+    this.finish(sort);
+  }
+
+  /** Marks what is chosen and dims what is weak, as it is by now. */
+  private finish(sort: Metric | null): void {
+    const { heads: all, least } = this.content!;
+    const strong = new Set(reaching(all, least).map((one) => `${one.layer} ${one.head}`));
+    this.grid.dim((place) => !strong.has(`${place.layer} ${place.head}`));
+    const { state: now, scene: there } = this.shown!;
+    const heads = chosenHeads(now, there);
+    this.grid.mark(
+      heads.map((head) => ({ layer: now.layer, head })),
+      now.heads === null && sort === null,
+    );
     this.tell(null);
-    this.frame.ready(readyKey(state.step, state.input, state.kind));
+    this.frame.ready(readyKey(now.step, now.input, now.kind));
+  }
+
+  /** Alone, words stand beside the grid, which then may use the height too. */
+  private room(): { width: number; height: number } {
+    const { body } = this.frame;
+    return this.root.closest("[data-alone]")
+      ? { width: body.clientWidth - 366, height: body.clientHeight - this.kinds.root.offsetHeight - 24 }
+      : { width: body.clientWidth - 26, height: Number.POSITIVE_INFINITY };
+  }
+
+  private showControls({ sort, least, heads, defined }: Content): void {
+    const values = heads.map((one) => one.value).filter((value) => !Number.isNaN(value));
+    const count = reaching(heads, least).length;
+    this.controls.update(
+      defined,
+      sort && { metric: sort, most: Math.max(0, ...values), least, count, of: heads.length },
+    );
+  }
+
+  take(): Take | null {
+    const { shown, content } = this;
+    if (!shown || !content || !this.root.dataset.ready) return null;
+    const { state, scene, session } = shown;
+    const { kind, sort, least, defined, paired } = content;
+    const by = sort ? `, ranked by ${sort}` : "";
+    const pair = paired ? `, ${PAIR_NAMES[state.pair]}` : "";
+    const title = `Attention of ${kindName(kind.kind)}, all heads${by}${pair}, step ${state.step}, input ${state.input}`;
+    const stored = (what: "attention" | "sparse"): number[] =>
+      kind.layers.filter((one) => one.rows.some((row) => scene.index[what][row]! >= 0)).map((one) => one.layer);
+    const dense = stored("attention");
+    const segment = (letter: string | undefined): number => (letter === "b" ? 1 : 0);
+    return {
+      name: `model-step${state.step}-input${state.input}-${state.kind.replaceAll(">", "-")}${sort ? `-${sort}` : ""}`,
+      title,
+      svg: () => {
+        const { parts, width, height } = this.grid.shapes();
+        return sheet(title, width, height, shown.dark, parts);
+      },
+      table: () => headsTable(scene, state.input, state.kind, content.heads, defined),
+      python: () =>
+        modelPython({
+          run: session.runs.find((one) => one.id === shown.run)?.name ?? shown.run,
+          step: state.step ?? 0,
+          input: state.input,
+          kind: state.kind,
+          defined,
+          sort,
+          least,
+          layers: dense.length > 0 ? dense : stored("sparse"),
+          stored: dense.length > 0 ? "dense" : stored("sparse").length > 0 ? "sparse" : null,
+          pair: paired
+            ? {
+                axes: [queryAxis(state.kind), keyAxis(state.kind)],
+                segments: [segment(state.pair[0]), segment(state.pair[1])],
+              }
+            : null,
+        }),
+    };
   }
 
   inspect(): unknown {
-    const { shown, table } = this;
+    const { content } = this;
     return {
-      picture: (layer: number, head: number) => {
-        if (!table || !shown) return null;
-        const code = table.kinds.indexOf(shown.state.kind);
-        for (let row = 0; row < table.length; row++) {
-          if (table.input[row] !== shown.state.input || table.kind[row] !== code) continue;
-          if (table.layer[row] !== layer || table.head[row] !== head || table.call[row] !== 0) continue;
-          return {
-            rows: table.rows[row],
-            columns: table.columns[row],
-            codes: table.codes.subarray(table.offsets[row], table.offsets[row + 1]),
-          };
-        }
-        return null;
-      },
+      picture: (layer: number, head: number) => content?.pictures(layer, head) ?? null,
+      heads: content?.heads ?? [],
+      sort: content?.sort ?? null,
+      least: content?.least ?? 0,
+      kept: content ? reaching(content.heads, content.least).length : 0,
+      style: this.grid.style,
+      taken: () => taken(this.take()),
     };
   }
 
@@ -187,6 +318,9 @@ class ModelView implements View {
     this.observer.disconnect();
   }
 }
+
+const MIXED =
+  "Pictures of long inputs are pooled: their cells at the border between the two texts hold tokens of both.";
 
 export const modelView: ViewType = {
   name: "model",

@@ -1,58 +1,69 @@
-// The timeline's chart: lines over steps on two labelled axes, a marker at the shown step, dragging moves it.
-import { headColour } from "../../draw/colour";
+// The timeline's chart: lines over steps on labelled axes. Lines are drawn when numbers change; moving the step moves marks.
 import { nice, ticks, tickText } from "../../draw/axis";
+import { headColour } from "../../draw/colour";
+import type { Palette } from "../../draw/palette";
 import { s } from "../../ui/dom";
+import { bestMark, type Marks, stepMarks, stepTicks, text } from "./axes";
+import { type Best, isLoss, type Recorded, spelled } from "./beside";
+import { scrub, type ScrubEvents, stepKey } from "./scrub";
 import type { Series } from "./series";
 
-const EDGE = { left: 44, right: 48, top: 24, bottom: 30 };
+const EDGE = { left: 44, right: 14, scale: 48, top: 28, bottom: 30 };
+/** Dots on lines while steps are this few. */
+const DOTS = 40;
+/** Dashes of the numbers beside: one pattern each. */
+export const DASHES = ["4 3", "1.5 2.5", "9 3", "9 3 2 3", "4 2 1 2"];
 
 export interface ChartData {
   steps: number[];
   series: Series[];
-  loss: { name: string; steps: number[]; values: number[] } | null;
+  beside: Recorded[];
+  best: Best | null;
   /** What the left axis measures, with its unit; null: nothing. */
   label: string | null;
-  /** Metrics that are parts of a whole keep 0 in sight. */
-  fromZero: boolean;
-  step: number;
   dark: boolean;
 }
+
+type Range = [number, number];
 
 const finite = (values: number[]): number[] => values.filter(Number.isFinite);
 
 export class Chart {
-  readonly root = s("svg", { class: "chart", tabindex: 0, role: "slider", "aria-label": "step" }) as SVGSVGElement;
+  readonly root = s("svg", {
+    class: "chart",
+    tabindex: 0,
+    role: "slider",
+    "aria-label": "step of the timeline",
+  }) as SVGSVGElement;
   private data: ChartData | null = null;
+  private ink: Palette | null = null;
   private width = 0;
   private height = 0;
-  private readonly hover = s("line", { class: "chart-hover", y1: EDGE.top });
-  private dragging = false;
+  private right = EDGE.right;
+  private readonly hover = s("line", { y1: EDGE.top, "pointer-events": "none", style: "display:none" });
+  private readonly marks = s("g", { class: "chart-marks" });
+  private marked: Marks | null = null;
 
-  constructor(private readonly events: { point(step: number | null): void; pick(step: number): void }) {
-    this.root.addEventListener("pointermove", (event) => {
-      const step = this.stepAt(event);
+  constructor(events: Omit<ScrubEvents, "point"> & { point(step: number | null): void }) {
+    const point = (step: number | null): void => {
       this.point(step);
-      if (this.dragging && step !== null) this.events.pick(step);
-    });
-    this.root.addEventListener("pointerdown", (event) => {
-      const step = this.stepAt(event);
-      if (step === null) return;
-      this.dragging = true;
-      this.root.setPointerCapture(event.pointerId);
-      this.events.pick(step);
-    });
-    const end = (): void => {
-      this.dragging = false;
+      events.point(step);
     };
-    this.root.addEventListener("pointerup", end);
-    this.root.addEventListener("pointercancel", end);
-    this.root.addEventListener("pointerleave", () => this.point(null));
+    scrub(
+      this.root,
+      (event) => this.stepAt(event),
+      () => this.marked?.step ?? null,
+      { ...events, point },
+      true,
+    );
     this.root.addEventListener("keydown", (event) => {
-      const { data } = this;
-      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!data || by === undefined) return;
-      const next = data.steps[data.steps.indexOf(data.step) + by];
-      if (next !== undefined) this.events.pick(next);
+      const { data, marked } = this;
+      if (!data || !marked || event.ctrlKey || event.metaKey || event.altKey) return;
+      const from = event.shiftKey ? (marked.other ?? marked.step) : marked.step;
+      const next = stepKey(event.key, data.steps, from);
+      if (next === null) return;
+      if (event.shiftKey) events.brush(marked.step, next, true);
+      else if (next !== marked.step) events.pick(next, event as unknown as PointerEvent);
       event.preventDefault();
       event.stopPropagation();
     });
@@ -62,7 +73,7 @@ export class Chart {
     const { steps } = this.data!;
     const low = steps[0]!;
     const high = steps[steps.length - 1]!;
-    const room = this.width - EDGE.left - EDGE.right;
+    const room = this.width - EDGE.left - this.right;
     return EDGE.left + (high > low ? ((step - low) / (high - low)) * room : room / 2);
   }
 
@@ -75,87 +86,112 @@ export class Chart {
 
   private point(step: number | null): void {
     this.hover.style.display = step === null ? "none" : "";
-    if (step !== null && this.data) {
-      const x = this.x(step);
-      this.hover.setAttribute("x1", String(x));
-      this.hover.setAttribute("x2", String(x));
-    }
-    this.events.point(step);
+    if (step === null || !this.data) return;
+    const x = this.x(step);
+    this.hover.setAttribute("x1", String(x));
+    this.hover.setAttribute("x2", String(x));
   }
 
-  draw(data: ChartData, width: number, height: number): void {
+  /** Everything but the marks. */
+  draw(data: ChartData, width: number, height: number, ink: Palette): void {
     this.data = data;
+    this.ink = ink;
     this.width = width;
     this.height = height;
     const { root } = this;
     root.setAttribute("width", String(width));
     root.setAttribute("height", String(height));
-    const parts: Node[] = [];
-    const bottom = height - EDGE.bottom;
-    const values = data.series.flatMap((one) => finite(one.values));
-    const low = Math.min(...values, data.fromZero ? 0 : Number.POSITIVE_INFINITY);
-    const range = values.length > 0 ? nice(low, Math.max(...values, low + 1e-3), 3) : ([0, 1] as [number, number]);
-    parts.push(...this.axes(data, range));
-    const scale =
-      ([from, to]: [number, number]) =>
-      (value: number) =>
-        bottom - ((value - from) / (to - from)) * (bottom - EDGE.top);
-    if (data.loss && data.loss.values.length > 0) {
-      const lossRange = nice(Math.min(...data.loss.values), Math.max(...data.loss.values), 4);
-      parts.push(this.line(data.loss.steps, data.loss.values, scale(lossRange), "chart-loss", ""));
-      const y = scale(lossRange);
-      for (const tick of ticks(...lossRange, 4)) {
-        parts.push(s("text", { x: width - EDGE.right + 8, y: y(tick) + 3.5, class: "chart-tick" }, tickText(tick)));
-      }
-      const name = data.loss.name;
-      parts.push(s("text", { x: width - 10, y: 13, class: "chart-label", "text-anchor": "end" }, `${name} (dashed)`));
-    }
-    const y = scale(range);
-    for (const one of data.series) {
-      const colour = headColour(one.head, data.dark);
-      parts.push(this.line(one.steps, one.values, y, "chart-line", colour));
-      if (data.steps.length <= 40) {
-        one.values.forEach((value, i) => {
-          if (Number.isFinite(value))
-            parts.push(s("circle", { cx: this.x(one.steps[i]!), cy: y(value), r: 2, fill: colour }));
-        });
-      }
-    }
-    const x = this.x(data.step);
-    parts.push(s("line", { x1: x, x2: x, y1: EDGE.top, y2: bottom, class: "chart-now" }));
-    this.hover.setAttribute("y2", String(bottom));
+    this.hover.setAttribute("stroke", ink.dim);
+    this.hover.setAttribute("y2", String(height - EDGE.bottom));
     this.hover.style.display = "none";
-    parts.push(this.hover);
-    root.replaceChildren(...parts);
+    root.replaceChildren(...this.parts(), this.marks, this.hover);
     root.setAttribute("aria-valuemin", String(data.steps[0] ?? 0));
     root.setAttribute("aria-valuemax", String(data.steps[data.steps.length - 1] ?? 0));
-    root.setAttribute("aria-valuenow", String(data.step));
   }
 
-  private axes(data: ChartData, range: [number, number]): Node[] {
+  /** Moves the marks of the shown and the compared step. */
+  mark(marks: Marks): void {
+    if (!this.data || !this.ink) return;
+    this.marked = marks;
+    const { height, ink } = this;
+    this.marks.replaceChildren(...stepMarks(marks, (step) => this.markX(step), EDGE.top, height - EDGE.bottom, ink));
+    const { root } = this;
+    root.setAttribute("aria-valuenow", String(marks.step));
+    const compared = marks.other === null ? "" : `, compared with step ${marks.other}`;
+    root.setAttribute("aria-valuetext", `step ${marks.step}${compared}`);
+  }
+
+  private markX(step: number): number | null {
+    return this.data!.steps.includes(step) ? this.x(step) : null;
+  }
+
+  /** What is on screen, to be saved. */
+  shapes(): { parts: Node[]; width: number; height: number } {
+    return {
+      parts: [...this.parts(), this.marks.cloneNode(true)],
+      width: this.width,
+      height: this.height,
+    };
+  }
+
+  private parts(): Node[] {
     const { width, height } = this;
+    const data = this.data!;
+    const ink = this.ink!;
     const bottom = height - EDGE.bottom;
+    const scales = besideScales(data.beside);
+    this.right = scales.shared ? EDGE.scale : EDGE.right;
+    const range = rangeOf(data.series);
+    const scale =
+      ([from, to]: Range) =>
+      (value: number) =>
+        bottom - ((value - from) / (to - from)) * (bottom - EDGE.top);
     const parts: Node[] = [];
+    const y = scale(range);
     for (const tick of data.label === null ? [] : ticks(...range, 3)) {
-      const y = bottom - ((tick - range[0]) / (range[1] - range[0])) * (bottom - EDGE.top);
       parts.push(
-        s("line", { x1: EDGE.left, x2: width - EDGE.right, y1: y, y2: y, class: "chart-grid" }),
-        s("text", { x: EDGE.left - 6, y: y + 3.5, class: "chart-tick", "text-anchor": "end" }, tickText(tick)),
+        s("line", { x1: EDGE.left, x2: width - this.right, y1: y(tick), y2: y(tick), stroke: ink.faint }),
+        text(EDGE.left - 6, y(tick) + 3.5, ink.dim, tickText(tick), "end"),
       );
     }
-    const low = data.steps[0]!;
-    const high = data.steps[data.steps.length - 1]!;
-    const every = ticks(low, high, Math.max(2, Math.floor((width - 100) / 90)));
-    for (const tick of every.filter((one) => one >= low && one <= high)) {
-      parts.push(
-        s("line", { x1: this.x(tick), x2: this.x(tick), y1: bottom, y2: bottom + 3, class: "chart-grid" }),
-        s("text", { x: this.x(tick), y: bottom + 14, class: "chart-tick", "text-anchor": "middle" }, tickText(tick)),
-      );
-    }
+    parts.push(...stepTicks(data.steps, width - 100, (step) => this.x(step), bottom, ink));
     parts.push(
-      s("text", { x: 10, y: 13, class: "chart-label" }, data.label ?? ""),
-      s("text", { x: width / 2, y: height - 3, class: "chart-label", "text-anchor": "middle" }, "step"),
+      text(10, 13, ink.dim, data.label ?? ""),
+      text(EDGE.left + (width - EDGE.left - this.right) / 2, height - 3, ink.dim, "step", "middle"),
     );
+    if (scales.shared) {
+      const y2 = scale(scales.shared);
+      for (const tick of ticks(...scales.shared, 4))
+        parts.push(text(width - EDGE.scale + 8, y2(tick) + 3.5, ink.dim, tickText(tick)));
+      const names = data.beside.filter((_, i) => scales.ranges[i] === scales.shared).map((one) => spelled(one.name));
+      parts.push(text(width - 10, 13, ink.dim, names.join(", "), "end"));
+    }
+    data.beside.forEach((one, i) => {
+      parts.push(
+        this.line(one.steps, one.values, scale(scales.ranges[i]!), {
+          stroke: ink.dim,
+          "stroke-width": 1.3,
+          "stroke-dasharray": DASHES[i % DASHES.length]!,
+          "data-name": one.name,
+        }),
+      );
+    });
+    for (const one of data.series) parts.push(...this.head(one, y));
+    if (data.best) {
+      const { step, name, value } = data.best;
+      parts.push(bestMark(this.x(step), bottom, ink, `best ${spelled(name)}: ${tickText(value)} at step ${step}`));
+    }
+    return parts;
+  }
+
+  private head(one: Series, y: (value: number) => number): Node[] {
+    const colour = headColour(one.head, this.data!.dark);
+    const parts: Node[] = [this.line(one.steps, one.values, y, { stroke: colour, "stroke-width": 2 })];
+    if (this.data!.steps.length > DOTS) return parts;
+    one.values.forEach((value, i) => {
+      if (Number.isFinite(value))
+        parts.push(s("circle", { cx: this.x(one.steps[i]!), cy: y(value), r: 2, fill: colour }));
+    });
     return parts;
   }
 
@@ -163,8 +199,7 @@ export class Chart {
     steps: number[],
     values: number[],
     y: (value: number) => number,
-    name: string,
-    colour: string,
+    look: Record<string, string | number>,
   ): SVGElement {
     let path = "";
     let pen = false;
@@ -173,6 +208,27 @@ export class Chart {
       if (Number.isFinite(value)) path += `${pen ? "L" : "M"}${this.x(step).toFixed(1)} ${y(value).toFixed(1)}`;
       pen = Number.isFinite(value);
     });
-    return s("path", { d: path, class: name, ...(colour ? { stroke: colour } : {}) });
+    return s("path", { d: path, fill: "none", "stroke-linejoin": "round", ...look });
   }
+}
+
+/** Metrics are never negative: 0 stays in sight. */
+function rangeOf(series: Series[]): Range {
+  const values = series.flatMap((one) => finite(one.values));
+  return values.length > 0 ? nice(0, Math.max(...values, 1e-3), 3) : [0, 1];
+}
+
+/**
+ * Where each of the numbers beside is drawn: losses share one range, any other has its own. The axis on the right tells the
+ * losses, or what is drawn alone.
+ */
+export function besideScales(beside: readonly Recorded[]): { ranges: Range[]; shared: Range | null } {
+  const spread = (all: readonly Recorded[]): Range => {
+    const values = all.flatMap((one) => finite(one.values));
+    return values.length > 0 ? nice(Math.min(...values), Math.max(...values), 4) : [0, 1];
+  };
+  const losses = beside.filter((one) => isLoss(one.name));
+  const together: Range | null = losses.length > 0 ? spread(losses) : null;
+  const ranges = beside.map((one) => (together && isLoss(one.name) ? together : spread([one])));
+  return { ranges, shared: together ?? (beside.length === 1 ? ranges[0]! : null) };
 }

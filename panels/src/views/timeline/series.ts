@@ -60,15 +60,48 @@ export function headSeries(
   return series;
 }
 
-/** The training loss at each step, or the evaluation's where the trainer reported only that. */
-export function lossSeries(commits: Commit[]): { name: string; steps: number[]; values: number[] } | null {
-  for (const [name, read] of [
-    ["loss", (one: Commit) => one.loss],
-    ["eval loss", (one: Commit) => one.metrics.eval_loss ?? null],
-  ] as const) {
-    const known = commits.filter((one) => read(one) !== null);
-    if (known.length > 0)
-      return { name, steps: known.map((one) => one.step), values: known.map((one) => read(one) as number) };
-  }
-  return null;
+/** One metric of every head at every step. */
+export interface HeadTable {
+  heads: { layer: number; head: number }[];
+  steps: number[];
+  /** Heads × steps, row-major; NaN where it is not defined, or not read. */
+  values: Float32Array;
+  /** The greatest value; 0 where there is none. */
+  most: number;
 }
+
+/** Rows are all heads that any step has, by layer and head. */
+export function headTable(
+  commits: Commit[],
+  indexes: ReadonlyMap<Commit, MetricTable>,
+  what: { input: number; kind: string; metric: Metric },
+): HeadTable {
+  const found: { key: number; at: number; value: number }[] = [];
+  commits.forEach((commit, at) => {
+    const index = indexes.get(commit);
+    if (!index) return;
+    const code = index.kinds.indexOf(what.kind);
+    const metric = index.metrics[what.metric];
+    for (let row = 0; row < index.length; row++) {
+      if (index.kind[row] !== code || index.input[row] !== what.input || index.call[row] !== 0) continue;
+      found.push({ key: index.layer[row]! * HEADS + index.head[row]!, at, value: metric[row]! });
+    }
+  });
+  const keys = [...new Set(found.map((one) => one.key))].sort((a, b) => a - b);
+  const rows = new Map(keys.map((key, row) => [key, row]));
+  const values = new Float32Array(keys.length * commits.length).fill(Number.NaN);
+  let most = 0;
+  for (const { key, at, value } of found) {
+    values[rows.get(key)! * commits.length + at] = value;
+    if (value > most) most = value;
+  }
+  return {
+    heads: keys.map((key) => ({ layer: Math.floor(key / HEADS), head: key % HEADS })),
+    steps: commits.map((one) => one.step),
+    values,
+    most,
+  };
+}
+
+/** Heads and layers are 16-bit numbers. */
+const HEADS = 1 << 16;

@@ -1,0 +1,72 @@
+// What can be taken away of the model view: metrics of all heads in the order on screen, and Python that gets them.
+import type { Metric } from "../../decode/types";
+import { rowOf, type Scene } from "../../session/scene";
+import { openLine } from "../layer/python";
+import type { NumberTable } from "../view";
+import type { Ranked } from "./order";
+
+/** One row per head: the metrics that are defined. */
+export function headsTable(
+  scene: Scene,
+  input: number,
+  kind: string,
+  heads: readonly Ranked[],
+  defined: readonly Metric[],
+): NumberTable {
+  return {
+    columns: ["layer", "head", ...defined],
+    count: heads.length,
+    *rows() {
+      for (const { layer, head } of heads) {
+        const row = rowOf(scene, input, kind, layer, head);
+        yield [layer, head, ...defined.map((name) => scene.index.metrics[name][row]!)];
+      }
+    },
+  };
+}
+
+export interface Asked {
+  run: string;
+  step: number;
+  input: number;
+  kind: string;
+  defined: readonly Metric[];
+  /** Null: by layer and head. */
+  sort: Metric | null;
+  least: number;
+  /** Layers whose weights are stored, all of them or the greatest of each row. */
+  layers: readonly number[];
+  stored: "dense" | "sparse" | null;
+  /** The query and the key axis with the segment that is kept of each; null: all tokens. */
+  pair: { axes: [string, string]; segments: [number, number] } | null;
+}
+
+const text = (value: string): string => JSON.stringify(value);
+
+export function modelPython(asked: Asked): string {
+  const { run, step, input, kind, defined, sort, least, layers, stored, pair } = asked;
+  const order = sort ? `[(${text(sort)}, "descending")]` : '[("layer", "ascending"), ("head", "ascending")]';
+  const columns = ["layer", "head", ...defined].map(text).join(", ");
+  const where = `(pc.field("input") == ${input}) & (pc.field("kind") == ${text(kind)}) & (pc.field("call") == 0)`;
+  const lines = [
+    "import pyarrow.compute as pc",
+    "",
+    "import attnlog",
+    "",
+    openLine("run", run),
+    `step = run.read(step=${step}, input=${input})`,
+    `heads = step.index().filter(${where}).sort_by(${order}).select([${columns}])`,
+  ];
+  if (sort && least > 0) lines.push(`strong = heads.filter(pc.field(${text(sort)}) >= ${least})`);
+  if (stored) {
+    const kept = stored === "dense" ? "float32 [heads, queries, keys]" : "the greatest of each row: SparseWeights";
+    lines.push(`weights = {layer: step.weights(${text(kind)}, layer) for layer in [${layers.join(", ")}]}  # ${kept}`);
+  }
+  if (stored === "dense" && pair) {
+    const side = (n: 0 | 1): string =>
+      `[i for i, one in enumerate(step.inputs[${input}].axes[${text(pair.axes[n])}].segments) if one == ${pair.segments[n]}]`;
+    lines.push(`queries = ${side(0)}`, `keys = ${side(1)}`);
+    lines.push("weights = {layer: found[:, queries][:, :, keys] for layer, found in weights.items()}");
+  }
+  return `${lines.join("\n")}\n`;
+}

@@ -4,6 +4,7 @@ import matrix from "../views/matrix/matrix.css";
 import model from "../views/model/model.css";
 import neuron from "../views/neuron/neuron.css";
 import timeline from "../views/timeline/timeline.css";
+import tokens from "../views/tokens/tokens.css";
 import base from "./base.css";
 import header from "./header.css";
 import narrow from "./narrow.css";
@@ -14,6 +15,6 @@ export function addStyle(page: Document): void {
   const element = page.createElement("style");
   element.dataset.attnlog = "";
   // Narrow rules come last: they override what views say.
-  element.textContent = [base, header, panels, model, head, matrix, neuron, timeline, narrow].join("");
+  element.textContent = [base, header, panels, model, head, matrix, neuron, timeline, tokens, narrow].join("");
   page.head.append(element);
 }

@@ -86,7 +86,12 @@ def main() -> None:
     )
 
     attention = attnlog.AttentionCallback(
-        inputs, directory=arguments.runs, on=("begin", "evaluate"), record=("attention", "vectors", "values")
+        inputs,
+        directory=arguments.runs,
+        on=("begin", "evaluate"),
+        record=("attention", "vectors", "values", "states", "predictions", "saliency"),
+        # Integrated gradients would take several times as long as all the rest.
+        saliency=attnlog.Saliency(methods=("gradient", "gradient_x_input")),
     )
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name) as tracked:

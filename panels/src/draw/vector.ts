@@ -78,7 +78,7 @@ export class Vector {
 export const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 /** Characters that no XML file may hold are left out of it; on screen they have a mark already. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return [...text]
     .filter((character) => {
       const code = character.codePointAt(0)!;

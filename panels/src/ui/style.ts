@@ -4,6 +4,7 @@ import matrix from "../views/matrix/matrix.css";
 import model from "../views/model/model.css";
 import neuron from "../views/neuron/neuron.css";
 import timeline from "../views/timeline/timeline.css";
+import tokens from "../views/tokens/tokens.css";
 import base from "./base.css";
 import header from "./header.css";
 import hint from "./hint.css";
@@ -15,6 +16,7 @@ export function addStyle(page: Document): void {
   const element = page.createElement("style");
   element.dataset.attnlog = "";
   // Narrow rules come last: they override what views say.
-  element.textContent = [base, header, panels, hint, model, head, matrix, neuron, timeline, narrow].join("");
+  const views = [model, head, matrix, neuron, timeline, tokens];
+  element.textContent = [base, header, panels, hint, ...views, narrow].join("");
   page.head.append(element);
 }

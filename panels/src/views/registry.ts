@@ -4,6 +4,7 @@ import { matrixView } from "./matrix/view";
 import { modelView } from "./model/view";
 import { neuronView } from "./neuron/view";
 import { timelineView } from "./timeline/view";
+import { tokensView } from "./tokens/view";
 import type { ViewType } from "./view";
 
-export const VIEWS: ViewType[] = [modelView, headView, matrixView, neuronView, timelineView];
+export const VIEWS: ViewType[] = [modelView, headView, matrixView, neuronView, timelineView, tokensView];

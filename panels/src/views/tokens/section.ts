@@ -1,0 +1,147 @@
+// What the sections of the tokens view share: their frame, what they draw from, and what they can be taken away as.
+import type { Output, StateLayer, VectorLayer, WeightLayer } from "../../decode/types";
+import { copyButton } from "../../ui/clipboard";
+import { h } from "../../ui/dom";
+import { isQuiet, notice } from "../../ui/notice";
+import { Vector } from "../../draw/vector";
+import { type Ink, inkOf, words } from "../../ui/paper";
+import type { NumberTable, Shown } from "../view";
+import type { Names } from "./names";
+
+/** What was read, or why it could not be. */
+export type Settled<T> = { value: T; error?: undefined } | { error: unknown; value?: undefined };
+
+/** Weights and vectors of the shown layer; null where they were not written. */
+export interface LayerData {
+  weights: WeightLayer | null;
+  vectors: VectorLayer | null;
+}
+
+/** What sections need before they can draw. */
+export interface Data {
+  outputs: Settled<Output[]>;
+  states: Settled<StateLayer[]>;
+  layer: Settled<LayerData>;
+}
+export type Need = keyof Data;
+
+export interface Context {
+  shown: Shown;
+  /** The axis whose tokens are shown, and the chosen one of them. */
+  axis: string;
+  names: Names;
+  token: number;
+  choose(token: number): void;
+  data: Partial<Data>;
+}
+
+/** A part of a picture: shapes with their upper left corner at 0, 0. */
+export interface Part {
+  node: SVGElement;
+  height: number;
+}
+
+export abstract class Section {
+  readonly root: HTMLElement;
+  protected readonly content = h("div", { class: "section-content" });
+  protected readonly controls = h("div", { class: "section-controls" });
+  protected readonly note = h("p", { class: "section-note" });
+  protected context: Context | null = null;
+  /** Whether there is something to see. */
+  drawn = false;
+
+  constructor(
+    readonly name: string,
+    readonly title: string,
+    readonly need: Need,
+  ) {
+    this.root = h(
+      "section",
+      { class: "tokens-section", "data-section": name, tabindex: 0, "aria-label": title },
+      h(
+        "div",
+        { class: "section-head" },
+        h("h3", {}, title),
+        this.controls,
+        copyButton(`copy ${title}`, () => (this.drawn ? this.table() : null)),
+      ),
+      this.content,
+    );
+    this.root.addEventListener("scroll", () => requestAnimationFrame(() => this.window()), { passive: true });
+    this.root.addEventListener("keydown", (event) => {
+      // They scroll here; elsewhere in the page they move through layers.
+      if (event.target === this.root && /^(Arrow(Up|Down)|Page(Up|Down)|Home|End| )$/.test(event.key))
+        event.stopPropagation();
+    });
+  }
+
+  /** Draws what has been read; false while that is still being done. */
+  update(context: Context): boolean {
+    this.context = context;
+    const found = context.data[this.need];
+    if (!found) return false;
+    this.drawn = false;
+    delete this.root.dataset.said;
+    if (found.error !== undefined) this.say(found.error);
+    else {
+      try {
+        this.draw(context);
+      } catch (error) {
+        this.say(error);
+      }
+    }
+    this.root.classList.toggle("is-drawn", this.drawn);
+    return true;
+  }
+
+  /** Draws, or throws what has to be said instead. */
+  protected abstract draw(context: Context): void;
+  /** Says which parts of it are in sight. */
+  abstract window(): void;
+  abstract table(): NumberTable;
+  /** Lines of Python that leave the shown array in `found`; `step` is the recorded step. */
+  abstract python(): string[];
+  abstract caption(): string;
+  abstract inspect(): unknown;
+  protected abstract parts(ink: Ink, width: number): Part[];
+
+  protected say(error: unknown): void {
+    this.content.replaceChildren(notice(error));
+    this.root.dataset.said = isQuiet(error) ? "missing" : error instanceof Error ? error.name : "error";
+  }
+
+  protected put(...parts: Node[]): void {
+    this.drawn = true;
+    if (parts.length !== this.content.childNodes.length || parts.some((one, i) => this.content.childNodes[i] !== one))
+      this.content.replaceChildren(...parts);
+  }
+
+  /** Width of what is drawn. */
+  protected get width(): number {
+    return Math.max(120, this.content.clientWidth || 320);
+  }
+
+  /** Where a part of it begins in the window, and how high that is. */
+  protected sight(part: HTMLElement): [number, number] {
+    const top = part.getBoundingClientRect().top - this.root.getBoundingClientRect().top;
+    return [-top, this.root.clientHeight || 400];
+  }
+
+  svg(): SVGSVGElement {
+    const { dark } = this.context!.shown;
+    const ink = inkOf(dark);
+    const width = Math.min(900, Math.max(320, this.width));
+    const parts = this.parts(ink, width);
+    const edge = 14;
+    const height = parts.reduce((sum, one) => sum + one.height + 10, edge * 2 + 20);
+    const sheet = new Vector(width + 2 * edge, height, this.caption(), dark).root;
+    sheet.append(words(edge, edge + 6, this.caption(), ink.dim));
+    let top = edge + 24;
+    for (const { node, height: high } of parts) {
+      node.setAttribute("transform", `translate(${edge} ${top})`);
+      sheet.append(node);
+      top += high + 10;
+    }
+    return sheet;
+  }
+}

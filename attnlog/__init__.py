@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attnlog.capture.generation import capture_generation as capture_generation
     from attnlog.capture.tensors import from_tensors as from_tensors
     from attnlog.capture.watch import watch as watch
+    from attnlog.compare import drift as drift
     from attnlog.errors import AttnlogError as AttnlogError
     from attnlog.outputs import Loss as Loss
     from attnlog.outputs import Prediction as Prediction
@@ -52,6 +53,7 @@ _PUBLIC: dict[str, tuple[str, str, str | None]] = {
     "Word": ("attnlog.words", "Word", None),
     "capture": ("attnlog.capture.api", "capture", "transformers"),
     "capture_generation": ("attnlog.capture.generation", "capture_generation", "transformers"),
+    "drift": ("attnlog.compare", "drift", None),
     "export": ("attnlog.view.export", "export_html", None),
     "from_tensors": ("attnlog.capture.tensors", "from_tensors", None),
     "open": ("attnlog.store.open", "open_run", None),
@@ -77,6 +79,7 @@ __all__ = [
     "Word",
     "capture",
     "capture_generation",
+    "drift",
     "export",
     "from_tensors",
     "open",

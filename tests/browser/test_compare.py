@@ -139,3 +139,29 @@ def test_pointing_in_a_comparison_shows_signed_numbers(page: Page, show: Show) -
         assert value[0] == ("+" if wanted > 0 else "−")
         if "<" not in value:
             assert float(value.replace("−", "-")) == pytest.approx(wanted, abs=6e-3)
+
+
+def test_heads_are_ranked_by_how_far_they_moved(page: Page, show: Show) -> None:
+    import attnlog
+
+    show(page, embedded("decoder"), "#view=model&step=0&compare=step:200&model.sort=drift")
+    ready(page, model="0/0/self/-")
+    wanted = {layer: attnlog.drift(weights("decoder", 0, layer=layer), weights("decoder", 200, layer=layer)) for layer in (0, 1)}
+    heads = inspect(page, "model.heads")
+    ranked = sorted((float(one) for values in wanted.values() for one in values), reverse=True)
+    assert [one["value"] for one in heads] == pytest.approx(ranked, abs=1e-4)
+    for one in heads:
+        assert one["value"] == pytest.approx(float(wanted[one["layer"]][one["head"]]), abs=1e-4)
+    assert "Heads that moved most" in text(page, '[data-view="model"]')
+
+
+def test_thumbnails_of_a_comparison_are_the_differences(page: Page, show: Show) -> None:
+    show(page, embedded("decoder"), "#view=model&step=0&compare=step:200")
+    ready(page, model="0/0/self/-")
+    most = max(np.abs(weights("decoder", 200, layer=n) - weights("decoder", 0, layer=n)).max() for n in (0, 1))
+    for layer in (0, 1):
+        wanted = weights("decoder", 200, layer=layer) - weights("decoder", 0, layer=layer)
+        for head in range(4):
+            picture = inspect(page, f"model.picture({layer}, {head})")
+            assert picture["signed"] is True
+            assert picture["values"] == pytest.approx(wanted[head].ravel() / most, abs=1e-5)

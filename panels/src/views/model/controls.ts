@@ -1,10 +1,10 @@
 // The model view's row of controls: what heads are sorted by, and from which value on they count.
-import type { Metric } from "../../decode/types";
 import type { Session } from "../../session/session";
 import { Choice, Slider } from "../../ui/controls";
 import { h, short } from "../../ui/dom";
 import { MEANING, UNITS } from "./facts";
-import { LEAST, SORT } from "./order";
+import { DRIFT } from "./drifting";
+import { LEAST, type Ranking, SORT } from "./order";
 
 /** Stops of the slider, from nothing to the greatest value. */
 const STOPS = 100;
@@ -38,17 +38,17 @@ export class ModelControls {
 
   /** `count`: how many heads reach the threshold; null where heads are not ranked. */
   update(
-    defined: readonly Metric[],
-    ranked: { metric: Metric; most: number; least: number; count: number; of: number } | null,
+    defined: readonly Ranking[],
+    ranked: { metric: Ranking; most: number; least: number; count: number; of: number } | null,
   ): void {
     const metrics = defined.map((name) => ({ value: name as string, name: name as string }));
     this.sort.update([{ value: ORDER, name: "layer, head" }, ...metrics], ranked?.metric ?? ORDER);
-    this.sort.root.title = ranked ? MEANING[ranked.metric] : "";
+    this.sort.root.title = ranked ? meaningOf(ranked.metric) : "";
     this.least.root.hidden = this.said.hidden = ranked === null;
     if (!ranked) return;
     const { metric, most, least, count, of } = ranked;
     this.most = most > 0 ? most : 1;
-    this.unit = UNITS[metric] ? ` ${UNITS[metric]}` : "";
+    this.unit = unitOf(metric);
     this.least.update(Math.round((Math.min(least, this.most) / this.most) * STOPS));
     const words = least > 0 ? `${count} of ${of} heads stay` : `all ${of} heads`;
     if (this.said.textContent !== words) this.said.textContent = words;
@@ -57,3 +57,10 @@ export class ModelControls {
 
 /** Rounded down, so that the greatest value still reaches itself. */
 const rounded = (value: number): string => String(Math.floor(value * 1000) / 1000);
+
+const meaningOf = (name: Ranking): string => (name === "drift" ? DRIFT : MEANING[name]);
+
+function unitOf(name: Ranking): string {
+  const unit = name === "drift" ? "bits" : UNITS[name];
+  return unit ? ` ${unit}` : "";
+}

@@ -45,8 +45,8 @@ export function headFacts(scene: Scene, input: number, kind: string, place: Plac
   return box;
 }
 
-/** One head in words, on one line for each metric: beside the pointer. */
-export function headHint(scene: Scene, input: number, kind: string, place: Place): HTMLElement[] {
+/** One head in words, on one line for each metric, and what else is to be said of it: beside the pointer. */
+export function headHint(scene: Scene, input: number, kind: string, place: Place, more = ""): HTMLElement[] {
   const row = rowOf(scene, input, kind, place.layer, place.head);
   const named = h("b", {}, `Layer ${place.layer}, head ${place.head}`);
   if (row < 0) return [named];
@@ -54,7 +54,8 @@ export function headHint(scene: Scene, input: number, kind: string, place: Place
     h("span", { class: "dim" }, name),
     h("span", {}, `${short(value)}${UNITS[name] ? ` ${UNITS[name]}` : ""}`),
   ]);
-  return [named, h("div", { class: "hint-values" }, ...values)];
+  const said = more ? [h("div", {}, more)] : [];
+  return [named, ...said, h("div", { class: "hint-values" }, ...values)];
 }
 
 const STANDOUT: Metric[] = ["induction", "previous", "next", "self", "first", "separator"];

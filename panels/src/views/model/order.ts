@@ -1,5 +1,5 @@
 // The order of heads in the grid: by layer and head, or ranked by a metric, with those below a threshold told apart.
-import { METRICS, type Metric } from "../../decode/types";
+import type { Metric } from "../../decode/types";
 import type { KindEntry, Scene } from "../../session/scene";
 import type { State } from "../../session/state";
 
@@ -16,10 +16,12 @@ export interface Ranked extends Place {
   value: number;
 }
 
-/** The metric that heads are ranked by; null: they stand by layer and head. */
-export function sortOf(state: State, defined: readonly Metric[]): Metric | null {
-  const wanted = METRICS.find((name) => name === state.options[SORT]);
-  return wanted && defined.includes(wanted) ? wanted : null;
+/** What heads can be ranked by: a metric, or how far they have moved where two sides are compared. */
+export type Ranking = Metric | "drift";
+
+/** What heads are ranked by; null: they stand by layer and head. */
+export function sortOf(state: State, defined: readonly Ranking[]): Ranking | null {
+  return defined.find((name) => name === state.options[SORT]) ?? null;
 }
 
 /** The threshold; 0 where none is set, or what is set is no number above it. */

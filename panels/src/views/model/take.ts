@@ -1,25 +1,28 @@
 // What can be taken away of the model view: metrics of all heads in the order on screen, and Python that gets them.
 import type { Metric } from "../../decode/types";
+import type { Drifts } from "../../session/drift";
 import { rowOf, type Scene } from "../../session/scene";
 import { openLine } from "../layer/python";
 import type { NumberTable } from "../view";
 import type { Ranked } from "./order";
 
-/** One row per head: the metrics that are defined. */
+/** One row per head: the metrics that are defined, and how far it has moved where two sides are compared. */
 export function headsTable(
   scene: Scene,
   input: number,
   kind: string,
   heads: readonly Ranked[],
   defined: readonly Metric[],
+  drifts: Drifts | null,
 ): NumberTable {
   return {
-    columns: ["layer", "head", ...defined],
+    columns: ["layer", "head", ...(drifts ? ["drift"] : []), ...defined],
     count: heads.length,
     *rows() {
       for (const { layer, head } of heads) {
         const row = rowOf(scene, input, kind, layer, head);
-        yield [layer, head, ...defined.map((name) => scene.index.metrics[name][row]!)];
+        const moved = drifts ? [drifts.get(layer, head)?.drift ?? Number.NaN] : [];
+        yield [layer, head, ...moved, ...defined.map((name) => scene.index.metrics[name][row]!)];
       }
     },
   };
@@ -39,6 +42,34 @@ export interface Asked {
   stored: "dense" | "sparse" | null;
   /** The query and the key axis with the segment that is kept of each; null: all tokens. */
   pair: { axes: [string, string]; segments: [number, number] } | null;
+}
+
+export interface AskedDifference {
+  run: string;
+  step: number;
+  input: number;
+  /** The other side; without a run of its own it is in the same. */
+  other: { run: string | null; step: number; input: number };
+  kind: string;
+  layers: readonly number[];
+}
+
+/** Of texts that are the same on both sides: the difference, and how far each head has moved. */
+export function differencePython({ run, step, input, other, kind, layers }: AskedDifference): string {
+  const of = `.weights(${text(kind)}, layer) for layer in [${layers.join(", ")}]}`;
+  return [
+    "import attnlog",
+    "",
+    openLine("run", run),
+    ...(other.run === null ? [] : [openLine("other", other.run)]),
+    `a = run.read(step=${step}, input=${input})`,
+    `b = ${other.run === null ? "run" : "other"}.read(step=${other.step}, input=${other.input})`,
+    `before = {layer: a${of}`,
+    `after = {layer: b${of}`,
+    "weights = {layer: after[layer] - before[layer] for layer in before}  # where tokens differ, select those that both have",
+    "drift = {layer: attnlog.drift(before[layer], after[layer]) for layer in before}  # bits, one for each head",
+    "",
+  ].join("\n");
 }
 
 const text = (value: string): string => JSON.stringify(value);

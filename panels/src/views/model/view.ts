@@ -6,6 +6,7 @@ import type { Style } from "../../draw/thumbnails";
 import { keyAxis, kindName, queryAxis } from "../../session/kinds";
 import { hasPair, PAIR_NAMES } from "../../session/pair";
 import { axisOf, type KindEntry, kindsOf } from "../../session/scene";
+import type { Drifts } from "../../session/drift";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { h } from "../../ui/dom";
@@ -16,12 +17,13 @@ import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from
 import { noAttention } from "../why";
 import { ModelControls } from "./controls";
 import { headFacts, headHint, notRecorded, standouts } from "./facts";
+import { differences, driftRank, Drifting, driftWords, movers } from "./drifting";
 import { Grid } from "./grid";
 import { KindTabs } from "./kinds";
 import { flat, layered } from "./layout";
-import { leastOf, type Place, rank, type Ranked, reaching, sortOf, toggled } from "./order";
+import { leastOf, type Place, rank, type Ranked, type Ranking, reaching, sortOf, toggled } from "./order";
 import { pairedPictures, type Pictures, recordedPictures } from "./pictures";
-import { headsTable, modelPython } from "./take";
+import { differencePython, headsTable, modelPython } from "./take";
 
 const STYLE = "model.style";
 
@@ -29,7 +31,8 @@ const STYLE = "model.style";
 interface Content {
   kind: KindEntry;
   defined: Metric[];
-  sort: Metric | null;
+  drifts: Drifts | null;
+  sort: Ranking | null;
   least: number;
   /** Heads in their order. */
   heads: Ranked[];
@@ -52,6 +55,7 @@ class ModelView implements View {
   private readonly scroll = h("div", { class: "grid-scroll" });
   private readonly observer: ResizeObserver;
   private readonly toggle: HTMLElement;
+  private readonly drifting = new Drifting(() => void this.render());
   private shown: Shown | null = null;
   private content: Content | null = null;
   private table: PictureTable | null = null;
@@ -98,7 +102,9 @@ class ModelView implements View {
     const { shown } = this;
     if (!shown) return;
     this.tell(place);
-    if (place && at) this.hint.show(headHint(shown.scene, shown.state.input, shown.state.kind, place), at.x, at.y);
+    const moved = place ? driftWords(this.content?.drifts ?? null, place) : "";
+    if (place && at)
+      this.hint.show(headHint(shown.scene, shown.state.input, shown.state.kind, place, moved), at.x, at.y);
     else this.hint.hide();
   }
 
@@ -118,7 +124,7 @@ class ModelView implements View {
     const heads = new Set(kind?.layers.flatMap((one) => one.heads)).size;
     this.frame.title.replaceChildren(
       h("b", {}, "Model"),
-      h("span", { class: "dim" }, kind ? `${kind.layers.length} × ${heads}` : ""),
+      h("span", { class: "dim" }, kind ? `${kind.layers.length} × ${heads}${shown.other ? ", B − A" : ""}` : ""),
     );
     this.frame.tools.style.visibility = kind ? "" : "hidden";
     this.frame.controls.hidden = !kind;
@@ -158,9 +164,9 @@ class ModelView implements View {
     );
   }
 
-  private contentOf({ scene, state }: Shown, kind: KindEntry, table: PictureTable): Content {
+  private contentOf(shown: Shown, kind: KindEntry, table: PictureTable): Content {
+    const { scene, state } = shown;
     const defined = definedMetrics(scene, state.input, state.kind);
-    const sort = sortOf(state, defined);
     const axes = {
       query: axisOf(scene, state.input, queryAxis(state.kind)),
       key: axisOf(scene, state.input, keyAxis(state.kind)),
@@ -169,11 +175,18 @@ class ModelView implements View {
     const tokens = { queries: first?.queries ?? 0, keys: first?.keys ?? 0 };
     const recorded = recordedPictures(table, state.input, state.kind);
     const paired = state.pair !== "all" && hasPair(axes.query) && hasPair(axes.key);
-    const { pictures, mixed } = pairedPictures(recorded, paired ? state.pair : "all", tokens, axes);
+    const pair = paired ? state.pair : "all";
+    const { pictures, mixed } = pairedPictures(recorded, pair, tokens, axes);
+    const drifts = this.drifting.update(shown, pair);
+    const sort = sortOf(state, drifts ? ["drift", ...defined] : defined);
     const heads = sort
-      ? rank(kind, scene, sort)
+      ? sort === "drift"
+        ? driftRank(kind, drifts!)
+        : rank(kind, scene, sort)
       : kind.layers.flatMap(({ layer, heads }) => heads.map((head) => ({ layer, head, value: Number.NaN })));
-    return { kind, defined, sort, least: sort ? leastOf(state) : 0, heads, pictures, paired, mixed };
+    const least = sort ? leastOf(state) : 0;
+    const common = { kind, defined, drifts, sort, least, heads, paired };
+    return drifts ? { ...common, pictures: differences(drifts), mixed: false } : { ...common, pictures, mixed };
   }
 
   private async render(): Promise<void> {
@@ -193,7 +206,11 @@ class ModelView implements View {
     const content = this.contentOf(shown, kind, table);
     const { sort } = content;
     const paired = content.paired ? state.pair : "";
-    const key = [this.loaded, state.input, state.kind, style, sort, paired, dark, this.width].join(" ");
+    const { drifts } = content;
+    const moved = drifts
+      ? `${shown.other!.scene.commit.n} ${shown.other!.input} ${drifts.heads.size} ${drifts.done}`
+      : "";
+    const key = [this.loaded, state.input, state.kind, style, sort, paired, dark, this.width, moved].join(" ");
     this.content = content;
     this.showControls(content);
     if (key === this.drawn) {
@@ -209,9 +226,10 @@ class ModelView implements View {
         state.kind,
       );
       const missing = notRecorded(scene);
-      const stand = standouts(scene, state.input, state.kind, (place) => this.pick(place));
+      const pick = (place: Place): void => this.pick(place);
+      const stand = drifts ? movers(kind, drifts, pick) : standouts(scene, state.input, state.kind, pick);
       this.stand.replaceChildren(stand, ...(missing ? [missing] : []));
-      this.note.textContent = content.mixed ? MIXED : "";
+      this.note.textContent = drifts ? SIGNED : content.mixed ? MIXED : "";
       const layers = kind.layers.map((one) => one.layer);
       const layout = sort ? flat(content.heads, layers, this.room()) : layered(kind, this.room());
       const order = sort ? `, ranked by ${sort}` : "";
@@ -224,11 +242,12 @@ class ModelView implements View {
       this.done = true;
       this.toggle.textContent = this.grid.style === "lines" ? "heat" : "lines";
     }
-    this.finish(sort);
+    // Thumbnails come layer by layer; who waits for the view waits for all of them.
+    if (!drifts || drifts.done) this.finish(sort);
   }
 
   /** Marks what is chosen and dims what is weak, as it is by now. */
-  private finish(sort: Metric | null): void {
+  private finish(sort: Ranking | null): void {
     const { heads: all, least } = this.content!;
     const strong = new Set(reaching(all, least).map((one) => `${one.layer} ${one.head}`));
     this.grid.dim((place) => !strong.has(`${place.layer} ${place.head}`));
@@ -250,11 +269,11 @@ class ModelView implements View {
       : { width: body.clientWidth - 26, height: Number.POSITIVE_INFINITY };
   }
 
-  private showControls({ sort, least, heads, defined }: Content): void {
+  private showControls({ sort, least, heads, defined, drifts }: Content): void {
     const values = heads.map((one) => one.value).filter((value) => !Number.isNaN(value));
     const count = reaching(heads, least).length;
     this.controls.update(
-      defined,
+      drifts ? ["drift", ...defined] : defined,
       sort && { metric: sort, most: Math.max(0, ...values), least, count, of: heads.length },
     );
   }
@@ -278,15 +297,23 @@ class ModelView implements View {
         const { parts, width, height } = this.grid.shapes();
         return sheet(title, width, height, shown.dark, parts);
       },
-      table: () => headsTable(scene, state.input, state.kind, content.heads, defined),
-      python: () =>
-        modelPython({
-          run: session.runs.find((one) => one.id === shown.run)?.name ?? shown.run,
+      table: () => headsTable(scene, state.input, state.kind, content.heads, defined, content.drifts),
+      python: () => {
+        const run = session.runs.find((one) => one.id === shown.run)?.name ?? shown.run;
+        const { other } = shown;
+        const place = { run, step: state.step ?? 0, input: state.input, kind: state.kind };
+        if (other) {
+          const there = { step: other.scene.commit.step, input: other.input };
+          const named = { run: other.run.id === shown.run ? null : other.run.name, ...there };
+          return differencePython({ ...place, other: named, layers: dense });
+        }
+        return modelPython({
+          run,
           step: state.step ?? 0,
           input: state.input,
           kind: state.kind,
           defined,
-          sort,
+          sort: sort === "drift" ? null : sort,
           least,
           layers: dense.length > 0 ? dense : stored("sparse"),
           stored: dense.length > 0 ? "dense" : stored("sparse").length > 0 ? "sparse" : null,
@@ -296,7 +323,8 @@ class ModelView implements View {
                 segments: [segment(state.pair[0]), segment(state.pair[1])],
               }
             : null,
-        }),
+        });
+      },
     };
   }
 
@@ -305,6 +333,7 @@ class ModelView implements View {
     return {
       picture: (layer: number, head: number) => content?.pictures(layer, head) ?? null,
       heads: content?.heads ?? [],
+      drift: (layer: number, head: number) => content?.drifts?.get(layer, head)?.drift ?? null,
       sort: content?.sort ?? null,
       least: content?.least ?? 0,
       kept: content ? reaching(content.heads, content.least).length : 0,
@@ -315,12 +344,15 @@ class ModelView implements View {
 
   destroy(): void {
     this.turn++;
+    this.drifting.close();
     this.observer.disconnect();
   }
 }
 
 const MIXED =
   "Pictures of long inputs are pooled: their cells at the border between the two texts hold tokens of both.";
+
+const SIGNED = "Blue: greater in B. Orange: greater in A. Colours reach to the greatest difference there is.";
 
 export const modelView: ViewType = {
   name: "model",

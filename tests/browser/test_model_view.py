@@ -67,7 +67,7 @@ def test_a_threshold_dims_the_others_and_says_how_many_stay(page: Page, show: Sh
     show(page, embedded("decoder"), f"#model.sort=entropy&model.least={least:.3f}")
     ready(page, model="200/0/self/-")
     assert inspect(page, "model.kept") == 3
-    assert text(page, '[data-view="model"] [role="status"]') == "3 of 8 heads stay"
+    assert text(page, '[data-view="model"] .view-controls [role="status"]') == "3 of 8 heads stay"
     veiled = """() => {
       const veil = document.querySelector('.grid-veil'), copy = document.createElement('canvas');
       copy.width = veil.width; copy.height = veil.height;
@@ -81,7 +81,7 @@ def test_a_threshold_dims_the_others_and_says_how_many_stay(page: Page, show: Sh
     slider.focus()
     page.keyboard.press("Home")
     assert inspect(page, "model.kept") == 8
-    assert text(page, '[data-view="model"] [role="status"]') == "all 8 heads"
+    assert text(page, '[data-view="model"] .view-controls [role="status"]') == "all 8 heads"
     assert page.evaluate(veiled) == 0
     page.keyboard.press("End")
     assert inspect(page, "model.kept") == 1

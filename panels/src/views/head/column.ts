@@ -119,7 +119,8 @@ export class TokenColumn {
 
   tokens(data: ColumnTokens): void {
     this.shown = data;
-    this.active = null;
+    // What was pointed at is of the tokens before.
+    this.active = this.chosen = this.beside = null;
     this.rows.clear();
   }
 

@@ -57,19 +57,45 @@ def writes(found: Row) -> str:
     )
 
 
-def paints(paint: list[Row]) -> str:
+def paints(found: Row) -> str:
     rows = []
-    for row in paint:
+    for row in found["paint"]:
         cells = [str(row["tokens"])]
         for view in ("head", "model"):
             seconds, times = row["seconds"], row[f"{view} view times sooner"]
             cells.append(f"{seconds[f'bertviz {view}']:.1f} s → {seconds[f'attnlog {view}']:.2f} s, **{times:.1f}×** sooner")
+        elements = row["elements"]
+        cells.append(f"{elements['bertviz model']:,.0f} → {elements['attnlog model']:,.0f}")
         rows.append(cells)
     said = (
         "12 × 12 heads, one HTML file opened in the same Chromium without a GPU, from the start of navigation to the finished picture, "
-        "medians of alternating runs on two shared cores:"
+        f"medians of alternating runs on {found['machine']['cores']} cores that others used too (load {found['machine']['load'][0]:.0f}):"
     )
-    return f"{said}\n\n{table(['tokens', 'head view, BertViz → attnlog', 'model view, BertViz → attnlog'], rows)}"
+    headings = ["tokens", "head view, BertViz → attnlog", "model view, BertViz → attnlog", "elements, model view"]
+    parts = [said, table(headings, rows), "attnlog alone; above 512 tokens weights are stored sparse:", table(*longer(found["alone"]))]
+    return "\n\n".join([*parts, goals(found["goals"])])
+
+
+def longer(alone: list[Row]) -> tuple[list[str], list[list[str]]]:
+    headings = ["tokens", "head view", "model view", "elements", "JavaScript heap", "HTML file"]
+    rows = [
+        [
+            str(row["tokens"]),
+            *(f"{row['seconds'][view]:.2f} s" for view in ("head", "model")),
+            f"{row['elements']:,.0f}",
+            f"{row['heap']:.0f} MB",
+            f"{row['megabytes']:.1f} MB",
+        ]
+        for row in alone
+    ]
+    return headings, rows
+
+
+def goals(found: list[Row]) -> str:
+    """What was measured beside what is asked for, met or not."""
+    known = [row for row in found if row["found"] is not None]
+    rows = [[row["what"], f"{row['found']:g}", f"≤ {row['goal']:g}", "yes" if row["met"] else "**no**"] for row in known]
+    return "What the viewer is held to, ratios of medians unless a unit is named:\n\n" + table(["what", "measured", "goal", "met"], rows)
 
 
 def precisions(found: Row) -> str:
@@ -146,7 +172,7 @@ def main() -> None:
     if write is not None:
         fill(readme, "writing", writes(write))
     if paint is not None:
-        fill(readme, "painting", paints(paint["paint"]))
+        fill(readme, "painting", paints(paint))
     if capture is not None:
         fill(ROOT / "docs" / "guides" / "capture.md", "capturing", captures(capture["capture"]))
 

@@ -8,8 +8,8 @@ import { CompareBar } from "./compare";
 import { fillSelect, h, short } from "./dom";
 import { inputName } from "./inputs";
 
-/** Milliseconds a dragged step slider waits before data are fetched. */
-const SETTLE = 70;
+/** Milliseconds a dragged step slider waits before data are fetched: a hand that moves on sends more than one event in them. */
+const SETTLE = 25;
 
 function pick(label: string, select: HTMLElement, className = ""): HTMLElement {
   return h("label", { class: `pick ${className}` }, h("span", {}, label), select);

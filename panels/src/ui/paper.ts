@@ -29,6 +29,20 @@ export function words(
   return s("text", { x: round(x), y: round(y), fill, dy: "0.35em", ...more }, printable(text));
 }
 
+/** Words in as many lines as they need, by the mean width of letters: a picture cannot measure its reader's font. */
+export function paragraph(text: string, width: number, fill: string, size = 12): { node: SVGElement; height: number } {
+  const most = Math.max(10, Math.floor(width / (size * 0.52)));
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines[lines.length - 1];
+    if (last !== undefined && last.length + word.length < most) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  const high = size + 4;
+  const node = s("g", { "font-size": size }, ...lines.map((line, n) => words(0, high * (n + 0.5), line, fill)));
+  return { node, height: lines.length * high };
+}
+
 export function box(x: number, y: number, width: number, height: number, fill: string, opacity = 1): SVGElement {
   const place = { x: round(x), y: round(y), width: round(Math.max(0, width)), height: round(height) };
   return s("rect", { ...place, fill, ...(opacity < 1 ? { "fill-opacity": round(opacity) } : {}) });

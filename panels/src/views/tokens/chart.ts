@@ -59,7 +59,7 @@ export function chart(data: ChartData, ink: Ink, width: number, height: number):
   node.append(
     words(4, 8, data.label, ink.dim),
     words(width - EDGE.right, 8, `── ${data.token}   ╌╌ mean of all tokens`, ink.dim, { "text-anchor": "end" }),
-    words(EDGE.left + room / 2, height - 6, "after so many layers", ink.dim, { "text-anchor": "middle" }),
+    words(EDGE.left + room / 2, height - 9, "after so many layers", ink.dim, { "text-anchor": "middle" }),
   );
   if (data.now !== null) {
     const at = round(x(data.now));

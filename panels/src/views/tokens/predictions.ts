@@ -2,8 +2,7 @@
 import type { Loss, Prediction } from "../../decode/types";
 import type { Session } from "../../session/session";
 import { Choice } from "../../ui/controls";
-import { s } from "../../ui/dom";
-import { type Ink, words } from "../../ui/paper";
+import { type Ink, paragraph } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import type { NumberTable } from "../view";
 import { absent } from "./absent";
@@ -239,8 +238,8 @@ export class PredictionsSection extends Section {
   }
 
   protected parts(ink: Ink, width: number): Part[] {
-    const note = s("g", {}, words(0, 8, this.note.textContent ?? "", ink.dim, { "font-size": 11 }));
-    const parts: Part[] = [{ node: note, height: 16 }];
+    const note = paragraph(this.note.textContent ?? "", width, ink.dim, 11);
+    const parts: Part[] = [note];
     for (const one of [this.text, this.top, this.rows]) if (one.root.isConnected) parts.push(one.picture(ink, width));
     return parts;
   }

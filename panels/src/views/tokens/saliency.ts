@@ -1,8 +1,8 @@
 // Saliency: how much each token had to do with one number that the model gave, by one method.
 import type { Saliency } from "../../decode/types";
 import { Choice, chooseOption, Switch } from "../../ui/controls";
-import { percent, s } from "../../ui/dom";
-import { type Ink, words } from "../../ui/paper";
+import { percent } from "../../ui/dom";
+import { type Ink, paragraph } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import type { Session } from "../../session/session";
 import type { NumberTable } from "../view";
@@ -131,8 +131,8 @@ export class SaliencySection extends Section {
   }
 
   protected parts(ink: Ink, width: number): Part[] {
-    const said = s("g", {}, words(0, 8, this.note.textContent ?? "", ink.dim, { "font-size": 11 }));
-    return [{ node: said, height: 16 }, this.text.picture(ink, width), this.rows.picture(ink, width)];
+    const said = paragraph(this.note.textContent ?? "", width, ink.dim, 11);
+    return [said, this.text.picture(ink, width), this.rows.picture(ink, width)];
   }
 
   inspect(): unknown {

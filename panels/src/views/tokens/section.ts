@@ -4,12 +4,10 @@ import { copyButton } from "../../ui/clipboard";
 import { h } from "../../ui/dom";
 import { isQuiet, notice } from "../../ui/notice";
 import { Vector } from "../../draw/vector";
-import { type Ink, inkOf, words } from "../../ui/paper";
+import { type Ink, inkOf, paragraph } from "../../ui/paper";
+import type { Settled } from "../loaded";
 import type { NumberTable, Shown } from "../view";
 import type { Names } from "./names";
-
-/** What was read, or why it could not be. */
-export type Settled<T> = { value: T; error?: undefined } | { error: unknown; value?: undefined };
 
 /** Weights and vectors of the shown layer; null where they were not written. */
 export interface LayerData {
@@ -131,12 +129,11 @@ export abstract class Section {
     const { dark } = this.context!.shown;
     const ink = inkOf(dark);
     const width = Math.min(900, Math.max(320, this.width));
-    const parts = this.parts(ink, width);
+    const parts = [paragraph(this.caption(), width, ink.ink), ...this.parts(ink, width)];
     const edge = 14;
-    const height = parts.reduce((sum, one) => sum + one.height + 10, edge * 2 + 20);
+    const height = parts.reduce((sum, one) => sum + one.height + 10, edge * 2);
     const sheet = new Vector(width + 2 * edge, height, this.caption(), dark).root;
-    sheet.append(words(edge, edge + 6, this.caption(), ink.dim));
-    let top = edge + 24;
+    let top = edge;
     for (const { node, height: high } of parts) {
       node.setAttribute("transform", `translate(${edge} ${top})`);
       sheet.append(node);

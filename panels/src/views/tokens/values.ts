@@ -5,8 +5,7 @@ import { axisOf, findLayer } from "../../session/scene";
 import type { Session } from "../../session/session";
 import { headRows } from "../../session/weights";
 import { chooseOption, Switch } from "../../ui/controls";
-import { s } from "../../ui/dom";
-import { type Ink, words } from "../../ui/paper";
+import { type Ink, paragraph } from "../../ui/paper";
 import { labelText } from "../../ui/tokens";
 import type { NumberTable } from "../view";
 import { why } from "../why";
@@ -199,8 +198,8 @@ export class ValuesSection extends Section {
   }
 
   protected parts(ink: Ink, width: number): Part[] {
-    const said = s("g", {}, words(0, 8, this.found?.norms ? "shaded by weight × ‖v·W‖" : "shaded by weight", ink.dim));
-    return [{ node: said, height: 16 }, this.text.picture(ink, width), this.rows.picture(ink, width)];
+    const said = paragraph(this.found?.norms ? "shaded by weight × ‖v·W‖" : "shaded by weight", width, ink.dim, 11);
+    return [said, this.text.picture(ink, width), this.rows.picture(ink, width)];
   }
 
   inspect(): unknown {

@@ -8,13 +8,13 @@ import type { State } from "../../session/state";
 import { Choice } from "../../ui/controls";
 import { fillSelect, h } from "../../ui/dom";
 import { words } from "../../ui/notice";
+import { Loaded, type Settled } from "../loaded";
 import { pythonOf } from "../python";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
-import { Loaded } from "./loaded";
 import { namesOf } from "./names";
 import { PredictionsSection } from "./predictions";
 import { SaliencySection } from "./saliency";
-import type { Context, Data, LayerData, Section, Settled } from "./section";
+import type { Context, Data, LayerData, Section } from "./section";
 import { StatesSection } from "./states";
 import { ValuesSection } from "./values";
 

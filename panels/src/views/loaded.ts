@@ -1,5 +1,7 @@
 // Something that is read for a view: what came of it, and no longer what came of an earlier wish.
-import type { Settled } from "./section";
+
+/** What was read, or why it could not be. */
+export type Settled<T> = { value: T; error?: undefined } | { error: unknown; value?: undefined };
 
 export class Loaded<T> {
   result: Settled<T> | undefined;

@@ -12,8 +12,8 @@ import { findLayer, rowOf } from "../src/session/scene";
 import { weightText } from "../src/ui/dom";
 import { rowWindow } from "../src/ui/rows";
 import { fromByteLevel, isByteLevel, pieces, plain, spoken } from "../src/ui/tokens";
-import { headRows } from "../src/session/weights";
-import { drawLines, faintest } from "../src/views/head/lines";
+import { type HeadRows, headRows } from "../src/session/weights";
+import { drawLines, faintest, type Layout } from "../src/views/head/lines";
 import { topWeights } from "../src/views/layer/top";
 import { open } from "./golden";
 
@@ -74,6 +74,40 @@ test("only lines with an end in the window are drawn, and their number is bounde
   const part = layout(n, 2000, 200);
   const least = faintest(heads, part);
   assert.ok(drawLines(heads, part, least, null).lines <= 9_000);
+});
+
+/** Every line of at least this weight, one by one, whether it touches the window or not. */
+function everyLine(rows: HeadRows, at: Layout, least: number, thick: number, only?: number): Uint8ClampedArray {
+  const splat = new Splat(at.width * at.ratio, at.height * at.ratio);
+  const place = (index: number): number => ((index + 0.5) * at.row - at.top) * at.ratio;
+  for (let i = 0; i < at.queries; i++) {
+    for (let j = 0; j < at.keys; j++) {
+      const weight = rows.at(i, j);
+      if (weight !== null && weight >= least && (only === undefined || only === i))
+        splat.line(place(i), place(j), weight, thick * at.ratio);
+    }
+  }
+  splat.paint([1, 2, 3]);
+  return splat.pixels();
+}
+
+test("the picture is that of every line above the threshold with an end in the window; of one token, of all its lines", () => {
+  const n = 300;
+  const weights = Float32Array.from({ length: n * n }, (_, at) => ((at * 2654435761) % 1000) / 40_000);
+  const head = dense(weights, n);
+  for (const [least, top] of [
+    [0.02, 0],
+    [0.0235, 3000],
+  ] as const) {
+    const part = layout(n, top, 260);
+    // The whole in sight: no line is left out.
+    const whole = layout(n);
+    assert.deepEqual(drawLines([head], whole, 0.0245, null).pixels, everyLine(head.rows, whole, 0.0245, 1.25));
+    for (const query of [0, 150, 299]) {
+      const found = drawLines([head], part, least, { side: "query", at: query });
+      assert.deepEqual(found.pixels, everyLine(head.rows, part, least, 1.7, query));
+    }
+  }
 });
 
 test("the strongest weights come in order", () => {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +13,6 @@ import pytest
 from tests.browser.pages import GOLDEN, embedded, expected, manifests, sandboxed, uniform, written
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Frame, Page
 
 Show = Callable[..., None]
@@ -288,6 +288,42 @@ def test_tokens_are_text_whatever_they_hold(page: Page, show: Show, tmp_path: Pa
     widths = page.evaluate("[...document.querySelectorAll('.tokens')].map(e => e.clientWidth)")
     assert max(widths) < 400
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_tokens_stay_text_in_every_view_table_and_file(new_page: Pages, show: Show, tmp_path: Path, width: int) -> None:
+    page = new_page(width)
+    page.on("dialog", lambda dialog: pytest.fail(f"a token ran: {dialog.message}"))
+    run = written(tmp_path / "hostile", [uniform(HOSTILE), uniform(list(reversed(HOSTILE)))])
+    show(page, embedded(run), "#view=head&heads=0")
+    for view in ("model", "head", "matrix", "neuron", "timeline", "tokens"):
+        for compared in ("", "&step=0&compare=step:100"):
+            page.evaluate(f"location.hash = '#view={view}&heads=0{compared}'")
+            page.wait_for_selector(f'[data-view="{view}"][data-ready]')
+            assert page.locator("#attnlog img, #attnlog script").count() == 0
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (view, compared)
+    page.evaluate("location.hash = '#view=matrix&heads=0&compare='")
+    page.wait_for_selector('[data-view="matrix"][data-ready]')
+    for name in ("SVG", "CSV"):
+        page.click('[data-view="matrix"] .take > summary')
+        with page.expect_download() as saved:
+            page.click(f'[data-view="matrix"] .take-item:has-text("{name}")')
+        content = Path(saved.value.path()).read_text(encoding="utf-8")
+        assert ("<img" in content) == (name == "CSV")
+        if name == "SVG":
+            assert {one.tag.split("}")[1] for one in ET.fromstring(content).iter()} <= {
+                "svg",
+                "title",
+                "text",
+                "g",
+                "rect",
+                "path",
+                "image",
+            }
+    page.click('[data-view="matrix"] .take > summary')
+    page.click('[data-view="matrix"] .take-item:has-text("table")')
+    assert page.locator(".take-dialog tbody td").nth(2).inner_text().startswith("</script>")
+    assert page.locator(".take-dialog img").count() == 0
 
 
 def test_thousands_of_tokens_make_only_the_rows_in_sight(page: Page, show: Show, tmp_path: Path) -> None:

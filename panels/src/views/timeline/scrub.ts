@@ -17,6 +17,8 @@ export function scrub(
   follows: boolean,
 ): void {
   let dragging = false;
+  /** A press that began here: one that ends here only is somebody else's drag. */
+  let pressed = false;
   let from: number | null = null;
   let to: number | null = null;
   element.addEventListener("pointermove", (event) => {
@@ -37,7 +39,8 @@ export function scrub(
       event.preventDefault();
       from = to = step;
       element.setPointerCapture(event.pointerId);
-    } else if (follows) {
+    } else if (!follows) pressed = true;
+    else {
       dragging = true;
       element.setPointerCapture(event.pointerId);
       events.pick(step, event);
@@ -49,15 +52,15 @@ export function scrub(
       // Without a drag it is the other step of the one that is shown.
       const a = from === to ? (now() ?? from) : from;
       events.brush(a, to, true);
-    } else if (!follows && !event.shiftKey) {
+    } else if (pressed) {
       const step = stepAt(event);
       if (step !== null) events.pick(step, event);
     }
-    dragging = false;
+    dragging = pressed = false;
     from = to = null;
   });
   element.addEventListener("pointercancel", () => {
-    dragging = false;
+    dragging = pressed = false;
     from = to = null;
   });
   element.addEventListener("pointerleave", (event) => events.point(null, event as PointerEvent));

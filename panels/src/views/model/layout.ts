@@ -90,6 +90,9 @@ export function flat(ranked: readonly Ranked[], layers: readonly number[], room:
   let size: number = RANKED.least;
   // As large as all of them can be seen at once.
   while (size < SIZE.most && fits(size + 1)) size++;
+  // A column that scrolls is filled from side to side.
+  if (!fits(size))
+    size = between(size, Math.floor((room.width + RANKED.gap) / columnsAt(size)) - RANKED.gap, SIZE.most);
   const columns = Math.min(count, columnsAt(size));
   const pitch = { x: size + RANKED.gap, y: size + RANKED.label + GAP };
   const cells = ranked.map(({ layer, head }, n) => ({

@@ -77,7 +77,7 @@ def paints(found: Row) -> str:
 
 
 def longer(alone: list[Row]) -> tuple[list[str], list[list[str]]]:
-    headings = ["tokens", "head view", "model view", "elements", "JavaScript heap", "HTML file"]
+    headings = ["tokens", "head view", "model view", "elements", "JavaScript heap, arrays aside", "HTML file"]
     rows = [
         [
             str(row["tokens"]),

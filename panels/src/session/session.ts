@@ -4,6 +4,7 @@ import { RunNotFoundError } from "../decode/errors";
 import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { RunName, Source } from "../host/source";
+import { Ahead } from "./ahead";
 import { type Address, fromHash } from "./hash";
 import { type Compared, knownScene, nearestStep, Others, readScene } from "./other";
 import { Progress } from "./progress";
@@ -37,6 +38,7 @@ export class Session {
 
   private readonly listeners = new Set<Listener>();
   private comparedKey = "";
+  private readonly ahead = new Ahead();
   private turn = 0;
   private manifestText = "";
   private poller: ReturnType<typeof setTimeout> | undefined;
@@ -63,6 +65,7 @@ export class Session {
   close(): void {
     this.closed = true;
     clearTimeout(this.poller);
+    this.ahead.close();
     this.decoder.close();
     this.listeners.clear();
   }
@@ -181,6 +184,7 @@ export class Session {
     this.state = settle(this.state, scene);
     this.follow(scene);
     this.settlePhase("ready", null);
+    if (!this.closed) this.ahead.look(this.store as Store, this.commits, scene, this.state);
   }
 
   /** Reads the other side of a comparison, where there is one that has not been read. */

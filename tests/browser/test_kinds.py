@@ -95,7 +95,7 @@ def test_an_address_opens_a_kind_that_looks_elsewhere(run: Path, page: Page, sho
     show(page, embedded(run), "#view=head&kind=latents%3Evision&layer=1")
     page.wait_for_selector('[data-view="head"][data-ready="100/0/latents>vision/1"]')
     assert "latents → vision" in page.locator('[data-view="head"] .view-title').inner_text()
-    assert page.get_by_role("button", name="latents → vision", exact=True).get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("tab", name="latents → vision", exact=True).get_attribute("aria-selected") == "true"
 
 
 def test_labels_are_names_and_titles_of_tokens_that_stay_short(run: Path, page: Page, show: Callable[..., None]) -> None:

@@ -95,7 +95,7 @@ def test_it_is_opened_and_drawn_without_an_element_per_weight(recorded, serving,
     page.goto(serving(directory) + "#view=head&step=0&layer=0&heads=5")
     ready(page, head="0/0/self/0", model="0/0/self/-")
     assert inspect(page, "head.stored") == "sparse"
-    said = text(page, ".foot-note").replace("\u00a0", " ")
+    said = text(page, '[data-view="head"] .foot-note').replace("\u00a0", " ")
     assert f"{100 * found.left_out[5].mean():.1f} % of the mass is left out on average" in said
     assert page.locator("*").count() < 3000
     drawn = page.evaluate(

@@ -105,10 +105,14 @@ def act(page: Page, script: str, selector: str = "") -> dict[str, float]:
     return found
 
 
-def switches(page: Page, key: str, layers: list[int]) -> list[float]:
-    """Milliseconds of moving through layers by a key, until the head view has drawn each."""
+def switches(page: Page, key: str, layers: list[int], look: float = 0) -> list[float]:
+    """Milliseconds of moving through layers by a key, until the head view has drawn each; each is looked at for so many seconds before."""
     event = f"document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, cancelable: true }}))"
-    return [act(page, event, f"[data-view=head][data-ready='1/0/self/{layer}']")["milliseconds"] for layer in layers]
+    found = []
+    for layer in layers:
+        page.wait_for_timeout(1000 * look)
+        found.append(act(page, event, f"[data-view=head][data-ready='1/0/self/{layer}']")["milliseconds"])
+    return found
 
 
 def hovers(page: Page, rows: list[int]) -> list[dict[str, float]]:

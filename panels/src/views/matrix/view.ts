@@ -24,6 +24,7 @@ import { holding, type Region, regionOf, regionText, zoomed } from "./region";
 import { matrixSvg } from "./svg";
 
 const GAP = 14;
+const SCROLL_BAR = 16;
 const LEAST_SIZE = 72;
 const LARGEST_CELL = 34;
 /** From this many plots on they have no axes: pointing says which tokens a cell is of. */
@@ -148,6 +149,8 @@ class MatrixView implements View {
       this.panels = panelsOf(shaped, sides, dark);
       const texts = [...shaped.queries, ...shaped.keys].map((one) => one.text);
       this.byteLevel = options["weights.words"] !== "1" && isByteLevel(texts);
+      // Words come first: they take room from the plots.
+      this.note.textContent = layerWords(shown, this.reader.a!, shaped);
       this.draw(shaped);
       const layout = { queries: shaped.queries.length, keys: shaped.keys.length };
       const least = leastOf(shown);
@@ -172,9 +175,11 @@ class MatrixView implements View {
     const { body } = this.frame;
     this.size = `${body.clientWidth} ${body.clientHeight}`;
     const fit = this.root.closest("[data-fit]:not([data-narrow])") !== null;
-    const used = this.chips.root.offsetHeight + 120;
+    // What stands above and below the plots, and the room of a scroll bar, which may come and go.
+    const others = [this.chips.root, this.said, this.legend, this.note, this.table.root];
+    const used = others.reduce((sum, one) => sum + one.offsetHeight, 0) + 24;
     const room = {
-      width: Math.max(200, body.clientWidth - 28),
+      width: Math.max(200, body.clientWidth - 28 - SCROLL_BAR),
       height: fit ? Math.max(220, body.clientHeight - used) : 520,
     };
     const [rows, columns] = [region.bottom - region.top, region.right - region.left];

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("head", "model")
 STEPS, INPUTS = 100, 8
+LOOK = 1.0  # seconds that somebody looks at something before going on
 Row = dict[str, Any]
 
 

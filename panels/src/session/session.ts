@@ -7,6 +7,7 @@ import type { RunName, Source } from "../host/source";
 import { Ahead } from "./ahead";
 import { type Address, fromHash } from "./hash";
 import { type Compared, knownScene, nearestStep, Others, readScene } from "./other";
+import { Pointing } from "./pointing";
 import { Progress } from "./progress";
 import type { Scene } from "./scene";
 import { START, type State, settle } from "./state";
@@ -33,6 +34,7 @@ export class Session {
   comparedError: unknown = null;
   readonly others: Others;
   readonly progress = new Progress();
+  readonly pointing = new Pointing();
   /** A step that arrived while the user looked at an earlier one. */
   news: number | null = null;
 

@@ -102,6 +102,18 @@ export class Frame {
   }
 }
 
+/** Which of two sides a view shows that has no difference to show: nothing where only one is looked at. */
+export function sideWords({ state, other, run, session }: Shown): string {
+  if (!other) return "";
+  const named = other.run.id === run ? "" : `, run ${session.runs.find((one) => one.id === run)?.name ?? run}`;
+  return `A, step ${state.step}${other.input === state.input ? "" : `, input ${state.input}`}${named}`;
+}
+
+/** The same as a quiet part of a title. */
+export const sideMark = (shown: Shown): HTMLElement | null =>
+  shown.other &&
+  h("span", { class: "dim", title: "there is no difference of this to show: it is A's" }, sideWords(shown));
+
 /** `<step>/<input>/<kind>/<layer>`, with − for what a view has not. */
 export function readyKey(
   step: number | null,

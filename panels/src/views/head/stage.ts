@@ -33,6 +33,8 @@ export const colourOf = (head: number, dark: boolean): string =>
 export class Stage {
   readonly root = h("div", { class: "head-scroll" });
   hover: Pointed | null = null;
+  /** What is marked in the other column, where another view points at a query and a key. */
+  private also: number | null = null;
   layout: Layout | null = null;
   least = 0;
   lines = 0;
@@ -44,17 +46,19 @@ export class Stage {
   private drawing: Drawing | null = null;
   private columnKey = "";
 
-  constructor(private readonly events: { choose(position: number): void; pointed(): void }) {
+  constructor(
+    private readonly events: { choose(position: number): void; pointed(): void; hover(place: Pointed | null): void },
+  ) {
     this.left = new TokenColumn("left", "query tokens", {
-      hover: (row) => this.point(row === null ? null : { side: "query", at: row }),
+      hover: (row) => this.hovered(row === null ? null : { side: "query", at: row }),
       choose: (row) => {
         const item = this.drawing?.shaped.queries[row];
         if (item?.a) events.choose(item.a.start);
       },
     });
     this.right = new TokenColumn("right", "key tokens", {
-      hover: (row) => this.point(row === null ? null : { side: "key", at: row }),
-      choose: (row) => this.point({ side: "key", at: row }),
+      hover: (row) => this.hovered(row === null ? null : { side: "key", at: row }),
+      choose: (row) => this.hovered({ side: "key", at: row }),
     });
     this.root.append(this.left.root, this.stage, this.right.root);
     this.root.addEventListener("scroll", () => requestAnimationFrame(() => this.draw(false)), { passive: true });
@@ -68,7 +72,7 @@ export class Stage {
     this.layout = { ...shape, row: ROW.usual, top: 0, width: 0, height: 0, ratio: 1 };
     if (columns !== this.columnKey) {
       this.columnKey = columns;
-      this.hover = null;
+      this.hover = this.also = null;
       const narrow = this.root.closest("[data-small]") !== null;
       const { byteLevel, compared } = drawing;
       for (const [column, items] of [
@@ -111,19 +115,25 @@ export class Stage {
       "aria-label",
       `attention lines of ${drawing.lines.length} heads between ${layout.queries} query and ${layout.keys} key tokens`,
     );
-    this.point(this.hover);
+    this.point(this.hover, this.also);
   }
 
-  /** Shows one token's lines alone, and their values beside the other column. */
-  point(hover: Pointed | null): void {
+  private hovered(place: Pointed | null): void {
+    this.events.hover(place);
+    this.point(place);
+  }
+
+  /** Shows one token's lines alone, and their values beside the other column; `also` is a token of that to mark. */
+  point(hover: Pointed | null, also: number | null = null): void {
     this.hover = hover;
+    this.also = also;
     const { layout, drawing } = this;
     if (!layout || !drawing) return;
     this.stage.classList.toggle("is-pointing", hover !== null);
     const beside = hover ? (row: number) => this.beside(hover, row) : null;
     const side = hover?.side;
-    this.left.point(side === "query" ? hover!.at : null, drawing.chosen, side === "key" ? beside : null);
-    this.right.point(side === "key" ? hover!.at : null, null, side === "query" ? beside : null);
+    this.left.point(side === "query" ? hover!.at : also, drawing.chosen, side === "key" ? beside : null);
+    this.right.point(side === "key" ? hover!.at : also, null, side === "query" ? beside : null);
     this.events.pointed();
     if (!hover) return;
     const picture = drawLines(drawing.lines, layout, this.leastPointed(), hover);

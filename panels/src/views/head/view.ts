@@ -2,6 +2,7 @@
 import { fromHex, NEGATIVE, POSITIVE } from "../../draw/colour";
 import { kindName } from "../../session/kinds";
 import { findLayer } from "../../session/scene";
+import type { Pointed as PointedAt } from "../../session/pointing";
 import type { Session } from "../../session/session";
 import { itemAt } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
@@ -17,7 +18,7 @@ import { topWeights } from "../layer/top";
 import { layerWords, pointedWords } from "../layer/words";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { Chips } from "./chips";
-import type { HeadLines } from "./lines";
+import type { HeadLines, Pointed } from "./lines";
 import { findItems, Search } from "./search";
 import { colourOf, Stage } from "./stage";
 import { headSvg } from "./svg";
@@ -40,11 +41,16 @@ class HeadView implements View {
   private byteLevel = false;
   private key = "";
 
-  constructor(session: Session) {
+  constructor(private readonly session: Session) {
     this.root = this.frame.root;
     this.chips = new Chips((heads) => session.set({ heads }));
     this.controls = new WeightControls(session);
-    this.stage = new Stage({ choose: (query) => session.set({ query }), pointed: () => this.tellPointed() });
+    this.stage = new Stage({
+      choose: (query) => session.set({ query }),
+      pointed: () => this.tellPointed(),
+      hover: (place) => session.pointing.point(this, place && this.placeOf(place)),
+    });
+    session.pointing.follow(this, (at) => this.follow(at));
     this.reader = new LayerReader({
       ready: () => {
         this.key = "";
@@ -153,8 +159,26 @@ class HeadView implements View {
       this.rowNote.hidden = !shaped.sparse;
       this.search.again();
     } else this.choose(state.query);
-    this.stage.point(null);
+    this.session.pointing.point(this, null);
+    this.follow(this.session.pointing.of(this));
     this.frame.ready(this.ready());
+  }
+
+  /** Where a token stands in the text that is shown; one that only B has stands nowhere there. */
+  private placeOf({ side, at }: Pointed): PointedAt {
+    const position = this.shaped?.[side === "query" ? "queries" : "keys"][at]?.a?.start ?? null;
+    return { query: null, key: null, [side]: position };
+  }
+
+  /** Shows what another view points at: the query's lines, or the key's where no query is. */
+  private follow(at: PointedAt | null): void {
+    const { shaped } = this;
+    if (!shaped || this.root.hidden) return;
+    const place = (items: Shaped["queries"], position: number | null | undefined): number =>
+      position === null || position === undefined ? -1 : itemAt(items, position);
+    const [query, key] = [place(shaped.queries, at?.query), place(shaped.keys, at?.key)];
+    if (query >= 0) this.stage.point({ side: "query", at: query }, key < 0 ? null : key);
+    else this.stage.point(key < 0 ? null : { side: "key", at: key });
   }
 
   private choose(query: number | null): void {
@@ -200,6 +224,7 @@ class HeadView implements View {
   }
 
   destroy(): void {
+    this.session.pointing.forget(this);
     this.reader.close();
     this.observer.disconnect();
   }

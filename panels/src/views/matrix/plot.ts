@@ -18,6 +18,12 @@ export interface Cell {
   column: number;
 }
 
+/** A cell, or a whole row or column: null is all of them. */
+export interface Place {
+  row: number | null;
+  column: number | null;
+}
+
 export interface PlotSpec {
   title: string;
   /** Screen readers hear this. */
@@ -149,7 +155,7 @@ export class Plot {
     );
   }
 
-  private place(event: MouseEvent): { x: number; y: number } {
+  private spot(event: MouseEvent): { x: number; y: number } {
     const box = this.canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
@@ -158,7 +164,7 @@ export class Plot {
     const { spec } = this;
     if (!spec) return null;
     const { region, width, height } = spec;
-    let { x, y } = this.place(event);
+    let { x, y } = this.spot(event);
     if (clamp) {
       x = Math.max(0, Math.min(width - 0.01, x));
       y = Math.max(0, Math.min(height - 0.01, y));
@@ -172,7 +178,7 @@ export class Plot {
 
   private begin(event: PointerEvent): void {
     if (event.button !== 0 || !this.spec) return;
-    const { x, y } = this.place(event);
+    const { x, y } = this.spot(event);
     const { width, height, axes } = this.spec;
     const over = x >= 0 && y >= 0 ? "cells" : x < 0 && y >= 0 ? "rows" : "columns";
     if ((over !== "cells" && !axes) || x >= width || y >= height) return;
@@ -187,7 +193,7 @@ export class Plot {
       this.events.point(this.cellAt(event));
       return;
     }
-    const { x, y } = this.place(event);
+    const { x, y } = this.spot(event);
     const { left, top } = spec.margins;
     const all = { x: [0, spec.width], y: [0, spec.height] };
     const [x0, x1] = from.over === "rows" ? all.x : [Math.min(from.x, x), Math.max(from.x, x)];
@@ -211,7 +217,7 @@ export class Plot {
   private end(event: PointerEvent): void {
     const { from, spec } = this;
     if (!from || !spec) return;
-    const { x, y } = this.place(event);
+    const { x, y } = this.spot(event);
     const cell = this.cellAt(event, true);
     const dragged = this.moved(x, y);
     this.stop();
@@ -240,26 +246,26 @@ export class Plot {
     this.box.hidden = true;
   }
 
-  /** Shows where a cell is: its row and its column. */
-  mark(cell: Cell | null): void {
+  /** Shows where a cell is, or a whole row or column. */
+  mark(place: Place | null): void {
     const { spec } = this;
+    const within = (at: number | null, first: number, end: number): boolean => at === null || (at >= first && at < end);
     const inside =
-      cell &&
+      place &&
       spec &&
-      cell.row >= spec.region.top &&
-      cell.row < spec.region.bottom &&
-      cell.column >= spec.region.left &&
-      cell.column < spec.region.right;
+      within(place.row, spec.region.top, spec.region.bottom) &&
+      within(place.column, spec.region.left, spec.region.right);
     this.cross.hidden = !inside;
     if (!inside) return;
     const { region, width, height } = spec;
     const { left, top } = spec.margins;
+    const { row, column } = place;
     const pitch = { x: width / (region.right - region.left), y: height / (region.bottom - region.top) };
     Object.assign(this.cross.style, {
-      left: `${left + (cell.column - region.left) * pitch.x}px`,
-      top: `${top + (cell.row - region.top) * pitch.y}px`,
-      width: `${Math.max(2, pitch.x)}px`,
-      height: `${Math.max(2, pitch.y)}px`,
+      left: `${left + (column === null ? 0 : (column - region.left) * pitch.x)}px`,
+      top: `${top + (row === null ? 0 : (row - region.top) * pitch.y)}px`,
+      width: `${column === null ? width : Math.max(2, pitch.x)}px`,
+      height: `${row === null ? height : Math.max(2, pitch.y)}px`,
     });
   }
 

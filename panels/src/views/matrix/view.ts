@@ -2,8 +2,9 @@
 import { pixelRatio } from "../../draw/surface";
 import { NEGATIVE, POSITIVE } from "../../draw/colour";
 import { findLayer } from "../../session/scene";
+import type { Pointed } from "../../session/pointing";
 import type { Session } from "../../session/session";
-import { positionOf } from "../../session/shape/items";
+import { type Item, itemAt, positionOf } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
 import { kindName } from "../../session/kinds";
 import { Choice, chooseOption } from "../../ui/controls";
@@ -77,6 +78,7 @@ class MatrixView implements View {
     );
     this.wrap.addEventListener("keydown", (event) => this.press(event));
     this.wrap.addEventListener("dblclick", reset);
+    session.pointing.follow(this, (at) => this.follow(at));
     this.reader = new LayerReader({
       ready: () => {
         this.key = "";
@@ -130,7 +132,7 @@ class MatrixView implements View {
 
   private render(): void {
     const shown = this.shown!;
-    const { state, dark } = shown;
+    const { state, dark, session } = shown;
     const { body } = this.frame;
     if (this.wrap.parentElement !== body) {
       body.replaceChildren(this.chips.root, this.said, this.wrap, this.legend, this.note, this.table.root);
@@ -167,6 +169,7 @@ class MatrixView implements View {
       this.whole.disabled = regionText(this.region(), layout.queries, layout.keys) === null;
     }
     this.tell(null);
+    this.follow(session.pointing.of(this));
     this.frame.ready(this.ready());
   }
 
@@ -273,6 +276,8 @@ class MatrixView implements View {
     this.cell = cell;
     for (const plot of this.plots) plot.mark(cell);
     const { shaped, panels } = this;
+    const at = shaped && cell && { query: startOf(shaped.queries, cell.row), key: startOf(shaped.keys, cell.column) };
+    this.session.pointing.point(this, at);
     if (!cell || !shaped) {
       const many = panels.length >= WITHOUT_AXES;
       const click = many ? "Click opens a head" : "Click chooses the query";
@@ -294,6 +299,19 @@ class MatrixView implements View {
     const values = few.map((panel) => (few.length > 1 ? `${panel.title}: ${value(panel)}` : value(panel)));
     const head = panels.length >= WITHOUT_AXES ? `${few[0]!.title}, ` : "";
     this.said.textContent = `${head}${name(shaped.queries, cell.row)} → ${name(shaped.keys, cell.column)}: ${values.join(" · ")}`;
+  }
+
+  /** Marks what another view points at: a cell, or the row or column of a token. */
+  private follow(at: Pointed | null): void {
+    const { shaped } = this;
+    if (!shaped || this.root.hidden) return;
+    const place = (items: Shaped["queries"], position: number | null): number | null => {
+      const found = position === null ? -1 : itemAt(items, position);
+      return found < 0 ? null : found;
+    };
+    const row = at && place(shaped.queries, at.query);
+    const column = at && place(shaped.keys, at.key);
+    for (const plot of this.plots) plot.mark(row === null && column === null ? this.cell : { row, column });
   }
 
   private press(event: KeyboardEvent): void {
@@ -385,10 +403,14 @@ class MatrixView implements View {
   }
 
   destroy(): void {
+    this.session.pointing.forget(this);
     this.reader.close();
     this.observer.disconnect();
   }
 }
+
+/** Where an item begins in the text that is shown; null where only B has it. */
+const startOf = (items: readonly Item[], at: number): number | null => items[at]?.a?.start ?? null;
 
 export const matrixView: ViewType = {
   name: "matrix",

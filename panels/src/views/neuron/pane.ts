@@ -24,11 +24,16 @@ export class NeuronPane {
     label: string,
     private readonly own: boolean,
     choose: (token: number) => void,
+    over: (key: number | null) => void = () => {},
   ) {
-    this.table = new NeuronTable(`keys${label}`, (words) => {
-      this.told.textContent = words || HINT;
-      this.told.title = words;
-    });
+    this.table = new NeuronTable(
+      `keys${label}`,
+      (words) => {
+        this.told.textContent = words || HINT;
+        this.told.title = words;
+      },
+      over,
+    );
     this.query = h("input", {
       type: "number",
       min: 0,

@@ -36,10 +36,14 @@ export class NeuronTable {
   /** Rows in sight. */
   sight = { first: 0, end: 0 };
   private spot: Spot | null = null;
+  /** The key that another view points at. */
+  private pointed: number | null = null;
 
   constructor(
     label: string,
     private readonly tell: (words: string) => void,
+    /** The key whose row the pointer is on. */
+    private readonly over: (key: number | null) => void,
   ) {
     const list = h("div", { class: "neuron-list" });
     this.rows = new Rows(list, (row) => this.make(row));
@@ -55,10 +59,26 @@ export class NeuronTable {
     );
     this.root = h("div", { class: "neuron-table" }, this.heads, this.queryRow, this.scroller);
     this.scroller.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()), { passive: true });
-    this.root.addEventListener("pointermove", (event) => this.point(this.spotAt(event)));
-    this.root.addEventListener("pointerleave", () => this.point(null));
+    this.root.addEventListener("pointermove", (event) => {
+      this.point(this.spotAt(event));
+      const row = (event.target as Element).closest?.<HTMLElement>("[data-key]");
+      this.over(row ? Number(row.dataset.key) : null);
+    });
+    this.root.addEventListener("pointerleave", () => this.leave());
     this.scroller.addEventListener("keydown", (event) => this.key(event));
-    this.scroller.addEventListener("blur", () => this.point(null));
+    this.scroller.addEventListener("blur", () => this.leave());
+  }
+
+  private leave(): void {
+    this.point(null);
+    this.over(null);
+  }
+
+  /** Marks the row of a key, and that of the query. */
+  follow(key: number | null, query: boolean): void {
+    this.pointed = key;
+    this.rows.each((_, row) => row.classList.toggle("is-pointed", Number(row.dataset.key) === key));
+    this.queryRow.classList.toggle("is-pointed", query);
   }
 
   show(data: NeuronData, strips: StripColumn[], dark: boolean): void {
@@ -100,7 +120,7 @@ export class NeuronTable {
       this.queryCanvas,
     );
     this.rows.clear();
-    this.point(null);
+    this.leave();
     this.draw();
     this.reveal();
   }
@@ -133,7 +153,7 @@ export class NeuronTable {
     return h(
       "div",
       {
-        class: `neuron-row${masked ? " is-masked" : ""}`,
+        class: `neuron-row${masked ? " is-masked" : ""}${j === this.pointed ? " is-pointed" : ""}`,
         title: masked ? "masked: this key takes no part" : null,
         "data-key": j,
       },
@@ -231,6 +251,7 @@ export class NeuronTable {
       this.draw();
     }
     this.point(next);
+    this.over(data.rows[next.row] ?? null);
   }
 
   /** Tells the numbers of one cell, and marks it. */

@@ -4,6 +4,7 @@ import type { VectorLayer, WeightLayer } from "../../decode/types";
 import { headColour } from "../../draw/colour";
 import { wholeNumber } from "../../session/chosen";
 import { findLayer, type LayerEntry } from "../../session/scene";
+import type { Pointed } from "../../session/pointing";
 import type { Session } from "../../session/session";
 import { firstHead, type State } from "../../session/state";
 import { Choice, chooseOption, Switch } from "../../ui/controls";
@@ -13,7 +14,17 @@ import { tokenText, tokenTitle } from "../../ui/tokens";
 import { Loaded } from "../loaded";
 import { pythonOf } from "../python";
 import { nameOf } from "../tokens/names";
-import { Frame, readyKey, type NumberTable, type Shown, type Take, type View, type ViewType } from "../view";
+import {
+  Frame,
+  readyKey,
+  sideMark,
+  sideWords,
+  type NumberTable,
+  type Shown,
+  type Take,
+  type View,
+  type ViewType,
+} from "../view";
 import { why } from "../why";
 import { dataOf, type NeuronData } from "./data";
 import { NeuronPane, WIDE } from "./pane";
@@ -49,7 +60,10 @@ class NeuronView implements View {
 
   constructor(private readonly session: Session) {
     this.root = this.frame.root;
-    this.first = new NeuronPane("", false, (token) => session.set({ query: token }));
+    const over = (key: number | null): void =>
+      session.pointing.point(this, key === null ? null : { query: this.first.data?.i ?? null, key });
+    this.first = new NeuronPane("", false, (token) => session.set({ query: token }), over);
+    session.pointing.follow(this, (at) => this.follow(at));
     this.second = new NeuronPane(" of the input beside", true, (token) =>
       session.choose({ "neuron.token": String(token) }),
     );
@@ -161,7 +175,14 @@ class NeuronView implements View {
       this.silence(own.error ?? why(scene, state, "vectors"), ready);
       return;
     }
-    const key = [this.ownKey(shown), beside, JSON.stringify(state.options), state.heads?.join(), state.query].join(" ");
+    const key = [
+      this.ownKey(shown),
+      sideWords(shown),
+      beside,
+      JSON.stringify(state.options),
+      state.heads?.join(),
+      state.query,
+    ].join(" ");
     if (key === this.drawnKey && this.panes.parentElement === this.frame.body) {
       this.frame.ready(ready);
       return;
@@ -176,7 +197,14 @@ class NeuronView implements View {
     const values = (state.options["neuron.values"] ?? (this.wide() ? "on" : "off")) === "on";
     this.first.show(data, vectors, beside === null ? null : inputName(scene, state.input), values, shown.dark);
     if (beside !== null) this.showBeside(shown, beside, values);
+    this.follow(this.session.pointing.of(this));
     this.frame.ready(ready);
+  }
+
+  /** Marks what another view points at, in the input that all views show. */
+  private follow(at: Pointed | null): void {
+    const { data, table } = this.first;
+    if (data && !this.root.hidden) table.follow(at?.key ?? null, at?.query === data.i);
   }
 
   private ownKey({ run, scene, state, dark }: Shown): string {
@@ -228,6 +256,7 @@ class NeuronView implements View {
         tokenText(token, queryNames.byteLevel, label),
       ),
       h("span", { class: "dim" }, `(${i})`),
+      sideMark(this.shown!) ?? "",
     );
   }
 
@@ -332,6 +361,7 @@ class NeuronView implements View {
 
   destroy(): void {
     this.closed = true;
+    this.session.pointing.forget(this);
     this.own.drop();
     this.beside.drop();
     this.observer.disconnect();

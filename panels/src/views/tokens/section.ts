@@ -5,6 +5,8 @@ import { h } from "../../ui/dom";
 import { isQuiet, notice } from "../../ui/notice";
 import { Vector } from "../../draw/vector";
 import { type Ink, inkOf, paragraph } from "../../ui/paper";
+import { keyAxis, queryAxis } from "../../session/kinds";
+import type { Pointed } from "../../session/pointing";
 import type { Settled } from "../loaded";
 import type { NumberTable, Shown } from "../view";
 import type { Names } from "./names";
@@ -66,6 +68,8 @@ export abstract class Section {
       this.content,
     );
     this.root.addEventListener("scroll", () => requestAnimationFrame(() => this.window()), { passive: true });
+    this.root.addEventListener("pointerover", (event) => this.over(event.target as Element));
+    this.root.addEventListener("pointerleave", () => this.point(null));
     this.root.addEventListener("keydown", (event) => {
       // They scroll here; elsewhere in the page they move through layers.
       if (event.target === this.root && /^(Arrow(Up|Down)|Page(Up|Down)|Home|End| )$/.test(event.key))
@@ -89,7 +93,41 @@ export abstract class Section {
       }
     }
     this.root.classList.toggle("is-drawn", this.drawn);
+    this.point(null);
+    this.follow(context.shown.session.pointing.of(this));
     return true;
+  }
+
+  /** Whether its tokens are queries, keys or both; of both they are queries to who is pointed at them. */
+  protected get sides(): { query: boolean; key: boolean; first: "query" | "key" } {
+    const { axis, shown } = this.context!;
+    const query = axis === queryAxis(shown.state.kind);
+    return { query, key: axis === keyAxis(shown.state.kind), first: query ? "query" : "key" };
+  }
+
+  /** A token, or the row of one. */
+  private over(target: Element): void {
+    const found = target.closest("[data-at]") ?? target.closest(".row-line")?.querySelector("[data-at]");
+    this.point(found ? Number((found as HTMLElement).dataset.at) : null);
+  }
+
+  private point(at: number | null): void {
+    if (!this.context) return;
+    const { first, ...sides } = this.sides;
+    const there = at !== null && sides[first] ? { query: null, key: null, [first]: at } : null;
+    this.context.shown.session.pointing.point(this, there);
+  }
+
+  /** Marks the tokens that another view points at. */
+  follow(at: Pointed | null): void {
+    for (const one of this.root.querySelectorAll(".is-pointed")) one.classList.remove("is-pointed");
+    if (!at || !this.context || this.root.hidden) return;
+    const { query, key } = this.sides;
+    for (const position of [query ? at.query : null, key ? at.key : null]) {
+      if (position === null) continue;
+      for (const one of this.root.querySelectorAll(`[data-at="${position}"]`))
+        (one.closest(".row-line") ?? one).classList.add("is-pointed");
+    }
   }
 
   /** Draws, or throws what has to be said instead. */

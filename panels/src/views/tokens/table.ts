@@ -171,7 +171,7 @@ function cellOf(cell: Cell, names: Names, right: boolean): HTMLElement {
       label === undefined
         ? tokenText(inText(names, at), names.byteLevel)
         : h("bdi", { class: "tok-text" }, labelText(label));
-    return h("span", { role: "cell", class: `row-token${marks}`, title }, shown);
+    return h("span", { role: "cell", class: `row-token${marks}`, title, "data-at": at }, shown);
   }
   if ("text" in cell)
     return h("span", { role: "cell", class: right ? "num is-right" : "", title: cell.title ?? null }, cell.text);

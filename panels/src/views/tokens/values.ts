@@ -56,6 +56,11 @@ export class ValuesSection extends Section {
     if (queryAxis(kind) === keyAxis(kind)) this.session.set({ query: key });
   }
 
+  protected override get sides(): { query: boolean; key: boolean; first: "query" | "key" } {
+    const { kind } = this.context!.shown.state;
+    return { query: queryAxis(kind) === keyAxis(kind), key: true, first: "key" };
+  }
+
   protected draw({ shown, data }: Context): void {
     const { state, scene, dark } = shown;
     const { weights: layer, vectors } = data.layer!.value!;

@@ -10,7 +10,7 @@ import { fillSelect, h } from "../../ui/dom";
 import { words } from "../../ui/notice";
 import { Loaded, type Settled } from "../loaded";
 import { pythonOf } from "../python";
-import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
+import { Frame, readyKey, sideMark, type Shown, type Take, type View, type ViewType } from "../view";
 import { namesOf } from "./names";
 import { PredictionsSection } from "./predictions";
 import { SaliencySection } from "./saliency";
@@ -23,6 +23,7 @@ class TokensView implements View {
   private readonly frame = new Frame("tokens", "tokens view");
   private readonly show = h("select", { "aria-label": "what the tokens view shows", class: "tokens-show" });
   private readonly axisChoice: Choice;
+  private readonly side = h("span");
   private readonly sections: Section[];
   private readonly grid = h("div", { class: "tokens-sections" });
   private readonly observer: ResizeObserver;
@@ -34,7 +35,7 @@ class TokensView implements View {
   private front = "";
   private closed = false;
 
-  constructor(session: Session) {
+  constructor(private readonly session: Session) {
     this.root = this.frame.root;
     this.sections = [
       new SaliencySection(session),
@@ -42,12 +43,13 @@ class TokensView implements View {
       new StatesSection(session),
       new ValuesSection(session),
     ];
+    for (const one of this.sections) session.pointing.follow(one, (at) => one.follow(at));
     this.grid.append(...this.sections.map((one) => one.root));
     this.axisChoice = new Choice("axis", "axis of the tokens view", (value) =>
       session.choose({ "tokens.axis": value === this.usualAxis() ? null : value }),
     );
     this.show.addEventListener("change", () => session.choose({ "tokens.show": this.show.value }));
-    this.frame.title.replaceChildren(h("b", {}, "Tokens"), this.show, this.axisChoice.root);
+    this.frame.title.replaceChildren(h("b", {}, "Tokens"), this.show, this.axisChoice.root, this.side);
     let width = 0;
     this.observer = new ResizeObserver(() => {
       const { clientWidth } = this.frame.body;
@@ -117,6 +119,7 @@ class TokensView implements View {
       axes.map((value) => ({ value, name: axisName(value) })),
       axis,
     );
+    this.side.replaceChildren(sideMark(shown) ?? "");
     if (axes.length === 0) {
       this.frame.body.replaceChildren(words(`Input ${state.input} has no tokens.`));
       this.frame.ready(ready);
@@ -198,6 +201,7 @@ class TokensView implements View {
 
   destroy(): void {
     this.closed = true;
+    for (const one of this.sections) this.session.pointing.forget(one);
     for (const one of [this.outputs, this.states, this.layer]) one.drop();
     this.observer.disconnect();
   }

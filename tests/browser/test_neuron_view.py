@@ -184,18 +184,14 @@ def test_what_is_taken_away_is_what_is_shown(page: Page, show: Show, grouped: Pa
     ready(page, neuron="0/0/self/1")
     monkeypatch.chdir(grouped.parent)
     names: dict[str, Any] = {}
-    exec(inspect(page, "neuron.take().python()"), names)
+    taken = inspect(page, "neuron.taken()")
+    exec(taken["python"], names)
     assert inspect(page, "neuron.qk") == near(names["found"])
-    table = inspect(page, "neuron.take().table()")
-    assert table["columns"] == ["key", "token", "q·k", "softmax"]
-    rows = inspect(page, "neuron.take().table()")["count"]
-    assert rows == len(TEXTS[0].split())
-    found = page.evaluate(
-        "[...AttnlogStudio.inspect(document.querySelector('[data-attnlog-state]')).neuron.take().table().rows()].map(r => r.slice(0, 3))"
-    )
-    assert [key for key, *_ in found] == inspect(page, "neuron.rows")
-    assert [token for _, token, _ in found] == [TEXTS[0].split()[key] for key, *_ in found]
-    picture = page.evaluate("AttnlogStudio.inspect(document.querySelector('[data-attnlog-state]')).neuron.take().svg().outerHTML")
+    assert taken["columns"] == ["key", "token", "q·k", "softmax"]
+    assert len(taken["rows"]) == len(TEXTS[0].split())
+    assert [row[0] for row in taken["rows"]] == inspect(page, "neuron.rows")
+    assert [row[1] for row in taken["rows"]] == [TEXTS[0].split()[row[0]] for row in taken["rows"]]
+    picture = taken["svg"]
     assert picture.count("<path") > 4
     assert "<image" not in picture
     assert "class=" not in picture
@@ -229,7 +225,7 @@ def test_without_vectors_it_says_so(page: Page, show: Show, tmp_path: Path) -> N
     show(page, embedded(written(tmp_path / "plain", [uniform(["a", "b"])])), "#neuron.beside=1&neuron.sort=contribution")
     ready(page, neuron="0/0/self/0")
     assert "not recorded" in text(page, VIEW)
-    assert inspect(page, "neuron.take()") is None
+    assert inspect(page, "neuron.taken()") is None
     assert page.locator(f"{VIEW} .view-controls button:visible").count() == 0
 
 

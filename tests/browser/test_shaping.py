@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Show = Callable[..., None]
+Pages = Callable[..., "Page"]
 
 # Texts with what makes words hard: sub-words, punctuation, scripts without spaces, characters of two code units, special tokens.
 SENTENCES = {
@@ -183,7 +184,7 @@ def test_saved_numbers_and_pictures_are_those_on_screen(page: Page, show: Show, 
     svg = ET.parse(files["SVG"]).getroot()
     names = [one.tag.split("}")[1] for one in svg.iter()]
     assert names.count("path") == len(rows)
-    assert names.count("text") == 26
+    assert names.count("text") == 26 + 1  # and the caption
     assert "image" not in names
     assert "layer 1, heads 1, step 200" in (svg.findtext("{http://www.w3.org/2000/svg}title") or "")
     assert files["PNG"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -196,3 +197,25 @@ def test_the_table_holds_the_numbers_of_the_picture(page: Page, show: Show, tmp_
     page.click('[data-view="head"] .take-item:has-text("table")')
     rows = page.locator(".take-dialog tbody tr").all_inner_texts()
     assert [one.split() for one in rows] == [["0", str(i), "ab"[i], str(j), "ab"[j], "0.5000"] for i in (0, 1) for j in (0, 1)]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["head", "matrix"])
+def test_saved_pictures_of_all_views_share_caption_paper_and_ink(new_page: Pages, show: Show, view: str, theme: str) -> None:
+    page = new_page(color_scheme=theme)
+    show(page, embedded("decoder"), f"#layer=1&heads=1&view={view}")
+    names = (view, "model", "neuron", "timeline", "tokens")
+    ready(page, **{view: "200/0/self/1"}, model="200/0/self/-", neuron="200/0/self/1", timeline="200/0/self/1", tokens="200/0/self/1")
+    paper, ink = page.evaluate(
+        "['--panel', '--ink'].map(name => getComputedStyle(document.querySelector('.attnlog')).getPropertyValue(name).trim())"
+    )
+    for name in names:
+        taken = inspect(page, f"{name}.taken()")
+        picture = ET.fromstring(taken["svg"])
+        space = "{http://www.w3.org/2000/svg}"
+        caption = picture.find(f"{space}g[1]/{space}g")
+        assert picture.findtext(f"{space}title") == taken["title"]
+        assert picture.find(f"{space}rect").get("fill") == paper  # type: ignore[union-attr]
+        assert caption is not None
+        assert " ".join(one.text or "" for one in caption) == taken["title"]
+        assert {one.get("fill") for one in caption} == {ink}

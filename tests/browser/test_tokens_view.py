@@ -182,15 +182,15 @@ def test_what_is_taken_away_is_what_is_shown(page: Page, show: Show, decoder: Pa
     ready(page, tokens="0/0/self/1")
     monkeypatch.chdir(decoder.parent)
     names: dict[str, Any] = {}
-    exec(inspect(page, "tokens.take().python()"), names)
+    taken = inspect(page, "tokens.taken()")
+    exec(taken["python"], names)
     found = names["found"]
     if section == "predictions":
-        table = inspect(page, "tokens.take().table()")
-        assert table["columns"][:4] == ["position", "token", "answer 1", "probability 1"]
+        assert taken["columns"][:4] == ["position", "token", "answer 1", "probability 1"]
         assert [label for label, _ in found] == inspect(page, "tokens.predictions.labels.slice(6 * 5, 6 * 5 + 5)")
     else:
         assert inspect(page, SNIPPETS[section]) == near(found)
-    picture = page.evaluate("AttnlogStudio.inspect(document.querySelector('[data-attnlog-state]')).tokens.take().svg().outerHTML")
+    picture = taken["svg"]
     assert picture.startswith("<svg")
     assert "class=" not in picture
     assert "style=" not in picture
@@ -227,7 +227,7 @@ def test_what_was_not_recorded_is_said_with_the_remedy(page: Page, show: Show, t
     assert "not recorded" in said
     assert f'"{section}")' in said
     assert inspect(page, f"tokens.{section}") is None
-    assert inspect(page, "tokens.take()") is None
+    assert inspect(page, "tokens.taken()") is None
     assert page.locator(f"{VIEW} .shaded:visible").count() == 0
 
 

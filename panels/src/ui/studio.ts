@@ -10,7 +10,7 @@ import { helpDialog, press } from "./keys";
 import { notice } from "./notice";
 import { ProgressBar } from "./progress";
 import { addStyle } from "./style";
-import { TakeMenu } from "./take";
+import { TakeMenu, taken } from "./take";
 
 /** Narrower containers show one view at a time. */
 const NARROW = 900;
@@ -287,7 +287,9 @@ export class Studio {
 
   inspect(): Record<string, unknown> {
     const { session } = this;
-    const numbers = Object.fromEntries(this.views.map(({ type, view }) => [type.name, view.inspect()]));
+    const numbers = Object.fromEntries(
+      this.views.map(({ type, view }) => [type.name, { ...view.inspect(), taken: () => taken(view.take?.() ?? null) }]),
+    );
     return { state: { ...session.state }, run: session.run, steps: session.commits.map((one) => one.step), ...numbers };
   }
 

@@ -1,4 +1,5 @@
 // Puts the style sheet into the page once, whoever mounts first.
+import { css, NEGATIVE, POSITIVE } from "../draw/colour";
 import head from "../views/head/head.css";
 import matrix from "../views/matrix/matrix.css";
 import model from "../views/model/model.css";
@@ -17,6 +18,9 @@ export function addStyle(page: Document): void {
   element.dataset.attnlog = "";
   // Narrow rules come last: they override what views say.
   const views = [model, head, matrix, neuron, timeline, tokens];
-  element.textContent = [base, header, panels, hint, ...views, narrow].join("");
+  const signs = (theme: "light" | "dark"): string =>
+    `--positive:${css(POSITIVE[theme])};--negative:${css(NEGATIVE[theme])}`;
+  const colours = `.attnlog{${signs("light")}}.attnlog[data-theme="dark"]{${signs("dark")}}`;
+  element.textContent = [colours, base, header, panels, hint, ...views, narrow].join("");
   page.head.append(element);
 }

@@ -82,10 +82,14 @@ function save(name: string, content: string | Blob, type: string): string {
 
 function picture(take: Take): string | null {
   const svg = take.svg();
-  if (!svg) return null;
-  const title = svg.querySelector("title");
-  if (title) title.textContent = take.title;
-  return new XMLSerializer().serializeToString(svg);
+  return svg && new XMLSerializer().serializeToString(svg);
+}
+
+/** What a view lets people take away, as plain data: for tests and for hosts. */
+export function taken(take: Take | null): Record<string, unknown> | null {
+  if (!take) return null;
+  const { columns, rows } = take.table();
+  return { name: take.name, title: take.title, svg: picture(take), columns, rows: [...rows()], python: take.python() };
 }
 
 function saveSvg(take: Take): Result {

@@ -28,7 +28,7 @@ export interface View {
   /** What can be taken away of what is on screen; null while nothing is drawn. */
   take?(): Take | null;
   /** Numbers as drawn, for tests and for hosts: the very arrays the drawing used. */
-  inspect(): unknown;
+  inspect(): Record<string, unknown>;
   destroy(): void;
 }
 

@@ -20,8 +20,8 @@ export class Pool implements Cells {
     readonly columns: number,
   ) {
     this.values = new Float32Array(rows * columns).fill(Number.NaN);
-    this.rowOf = cellsOf(height, rows);
-    this.columnOf = cellsOf(width, columns);
+    this.rowOf = Int32Array.from({ length: height }, (_, at) => cellOf(at, height, rows));
+    this.columnOf = Int32Array.from({ length: width }, (_, at) => cellOf(at, width, columns));
   }
 
   add(row: number, column: number, value: number): void {
@@ -31,12 +31,5 @@ export class Pool implements Cells {
   }
 }
 
-/** Which of `cells` each of `count` positions falls into: cell r begins at ⌊r · count / cells⌋. */
-function cellsOf(count: number, cells: number): Int32Array {
-  const result = new Int32Array(count);
-  for (let cell = 0; cell < cells; cell++) {
-    const end = Math.floor(((cell + 1) * count) / cells);
-    for (let at = Math.floor((cell * count) / cells); at < end; at++) result[at] = cell;
-  }
-  return result;
-}
+/** The cell, of no more of them than positions, that a position falls into: cell r begins at ⌊r · count / cells⌋. */
+export const cellOf = (at: number, count: number, cells: number): number => Math.ceil(((at + 1) * cells) / count) - 1;

@@ -1,8 +1,10 @@
 // The head view as a vector picture: both columns whole for up to 256 tokens, else the part on screen with its lines as pixels.
 import { css } from "../../draw/colour";
-import { round, Vector } from "../../draw/vector";
+import type { Ink } from "../../draw/ink";
 import type { Item } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
+import { s } from "../../ui/dom";
+import { type Part, pixels, round, words } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import { drawLines, type HeadLines } from "./lines";
 import type { Stage } from "./stage";
@@ -10,51 +12,49 @@ import type { Stage } from "./stage";
 /** Items of a column that are still drawn as shapes. */
 const VECTOR = 256;
 const ROW = 20;
-const SPACE = { top: 14, side: 150, lines: 420 };
+const SPACE = { side: 150, lines: 420 };
+export const WIDTH = SPACE.side * 2 + SPACE.lines;
 /** As the splat draws a single line: a weight of 1 is nearly opaque. */
 const GAIN = 2.4;
 
-export function headSvg(
+export function headPicture(
   shaped: Shaped,
   heads: readonly HeadLines[],
-  { byteLevel, least, dark, stage }: { byteLevel: boolean; least: number; dark: boolean; stage: Stage },
-): SVGSVGElement {
+  { byteLevel, least, ink, stage }: { byteLevel: boolean; least: number; ink: Ink; stage: Stage },
+): Part {
   const most = Math.max(shaped.queries.length, shaped.keys.length);
   const whole = most <= VECTOR;
   const layout = stage.layout!;
   const first = whole ? 0 : Math.floor(layout.top / layout.row);
   const end = whole ? most : Math.min(most, first + Math.ceil(layout.height / layout.row));
-  const width = SPACE.side * 2 + SPACE.lines;
-  const vector = new Vector(width, SPACE.top * 2 + (end - first) * ROW, "head view", dark);
-  const y = (index: number): number => SPACE.top + (index - first + 0.5) * ROW;
+  const node = s("g");
+  const y = (index: number): number => (index - first + 0.5) * ROW;
   if (whole) {
     for (const { rows, colour, negative } of heads) {
-      const group = vector.group({ fill: "none", "stroke-width": 1.25 });
+      const group = s("g", { fill: "none", "stroke-width": 1.25 });
       for (let i = 0; i < shaped.queries.length; i++) {
         rows.row(i, 0, shaped.keys.length, least, (j, weight) => {
           const stroke = css(weight < 0 && negative ? negative : colour);
           const opacity = round(1 - Math.exp(-GAIN * Math.abs(weight)));
-          vector.add("path", { d: curve(y(i), y(j)), stroke, "stroke-opacity": opacity }, group);
+          group.append(s("path", { d: curve(y(i), y(j)), stroke, "stroke-opacity": opacity }));
         });
       }
+      node.append(group);
     }
-  } else
-    lines(vector, heads, least, {
-      first,
-      count: end - first,
-      queries: shaped.queries.length,
-      keys: shaped.keys.length,
-    });
+  } else {
+    const { queries, keys } = shaped;
+    node.append(lines(heads, least, { first, count: end - first, queries: queries.length, keys: keys.length }));
+  }
   const column = (items: readonly Item[], x: number, anchor: string): void => {
     for (let n = first; n < Math.min(end, items.length); n++) {
       const item = items[n]!;
-      const fill = item.special ? vector.ink.dim : vector.ink.ink;
-      vector.text(x, y(n) + 4.5, plain(item.text, byteLevel, 18), { "text-anchor": anchor, fill });
+      const fill = item.special ? ink.dim : ink.ink;
+      node.append(words(x, y(n), plain(item.text, byteLevel, 18), fill, { "text-anchor": anchor }));
     }
   };
   column(shaped.queries, SPACE.side - 8, "end");
-  column(shaped.keys, width - SPACE.side + 8, "start");
-  return vector.root;
+  column(shaped.keys, WIDTH - SPACE.side + 8, "start");
+  return { node, height: (end - first) * ROW };
 }
 
 /** From the left column to the right, level at both ends as the splat's lines are. */
@@ -68,11 +68,10 @@ function curve(from: number, to: number): string {
 
 /** Lines as pixels, of the rows that are in the picture. */
 function lines(
-  vector: Vector,
   heads: readonly HeadLines[],
   least: number,
   { first, count, queries, keys }: { first: number; count: number; queries: number; keys: number },
-): void {
+): SVGElement {
   const ratio = 2;
   const window = { queries, keys, row: ROW, top: first * ROW, width: SPACE.lines, height: count * ROW, ratio };
   const picture = drawLines([...heads], window, least, null);
@@ -80,5 +79,5 @@ function lines(
   canvas.width = picture.width;
   canvas.height = picture.height;
   canvas.getContext("2d")!.putImageData(new ImageData(picture.pixels, picture.width, picture.height), 0, 0);
-  vector.picture(canvas, SPACE.side, SPACE.top, SPACE.lines, count * ROW);
+  return pixels(canvas, { x: SPACE.side, y: 0, width: SPACE.lines, height: count * ROW });
 }

@@ -1,6 +1,6 @@
 // The head view: query tokens, lines of the chosen heads, key tokens.
 import { fromHex, NEGATIVE, POSITIVE } from "../../draw/colour";
-import { kindName } from "../../session/kinds";
+import type { Ink } from "../../draw/ink";
 import { findLayer } from "../../session/scene";
 import type { Pointed as PointedAt } from "../../session/pointing";
 import type { Session } from "../../session/session";
@@ -9,19 +9,20 @@ import type { Shaped } from "../../session/shape/shape";
 import { moveLayer } from "../../session/move";
 import { chosenHeads } from "../../session/state";
 import { h } from "../../ui/dom";
+import type { Part } from "../../ui/paper";
 import { isByteLevel } from "../../ui/tokens";
 import { leastOf, WeightControls } from "../layer/controls";
 import { LayerReader, wantedOf } from "../layer/reader";
 import { TopTable } from "../layer/table";
 import { takeLayer } from "../layer/take";
 import { topWeights } from "../layer/top";
-import { layerWords, pointedWords } from "../layer/words";
+import { layerTitle, layerWords, pointedWords } from "../layer/words";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { Chips } from "./chips";
 import type { HeadLines, Pointed } from "./lines";
 import { findItems, Search } from "./search";
 import { colourOf, Stage } from "./stage";
-import { headSvg } from "./svg";
+import { headPicture, WIDTH } from "./svg";
 
 class HeadView implements View {
   readonly root: HTMLElement;
@@ -101,14 +102,7 @@ class HeadView implements View {
     const heads = entry?.heads ?? [];
     const chosen = chosenHeads(state, scene);
     this.chips.update(heads, chosen, shown.dark);
-    const names = state.heads
-      ? `head${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`
-      : `all ${heads.length} heads`;
-    const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
-    this.frame.title.replaceChildren(
-      h("b", {}, entry ? `Layer ${state.layer}` : "Heads"),
-      h("span", { class: "dim" }, entry ? `${shown.other ? "B − A, " : ""}${names}${kind}` : ""),
-    );
+    this.frame.title.replaceChildren(...layerTitle(shown, "Heads"));
     this.frame.tools.style.visibility = entry ? "" : "hidden";
     this.frame.controls.hidden = !entry;
     if (this.reader.update(shown)) {
@@ -206,12 +200,14 @@ class HeadView implements View {
     if (!shown || !shaped) return null;
     const least = leastOf(shown) || this.stage.least;
     const { byteLevel } = this;
-    return takeLayer("head", shown, this.reader, shaped, least, () =>
-      headSvg(shaped, drawn, { byteLevel, least, dark: shown.dark, stage: this.stage }),
-    );
+    const picture = (ink: Ink): Part & { width: number } => ({
+      ...headPicture(shaped, drawn, { byteLevel, least, ink, stage: this.stage }),
+      width: WIDTH,
+    });
+    return takeLayer("head", shown, this.reader, shaped, least, picture, this.root);
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const { a } = this.reader;
     return {
       heads: this.drawn.map((one) => one.rows.head),

@@ -3,12 +3,8 @@ import type { Item, Span } from "../../session/shape/items";
 import { isPlain } from "../../session/shape/items";
 import type { Shaped, Wanted } from "../../session/shape/shape";
 import type { Shown } from "../view";
+import { opening, quoted, reading, runsOf } from "../python";
 import type { LayerReader } from "./reader";
-
-const text = (value: string): string => JSON.stringify(value);
-
-/** How a run is opened: people put the path or the tracker's name for what the host calls it. */
-export const openLine = (variable: string, run: string): string => `${variable} = attnlog.open(${text(run)})`;
 
 /** Numbers as short Python: a range where they follow each other. */
 function indices(numbers: readonly number[]): string {
@@ -32,7 +28,7 @@ interface Side {
 function lines(side: Side, kind: string, layer: number, wanted: Wanted, words: boolean): string[] {
   const { name, run, step, input, heads, plain } = side;
   const asked = words ? ", words=True" : "";
-  const list = [`${name} = ${run}.read(step=${step}, input=${input}).weights(${text(kind)}, ${layer}${asked})`];
+  const list = [`${name} = ${reading(run, step, input)}.weights(${quoted(kind)}, ${layer}${asked})`];
   list.push(`${name} = ${name}[${indices(heads)}]  # heads ${wanted.heads.join(", ")}`);
   const places = (spans: (Span | null)[]): string => indices(spans.flatMap((one) => (one ? [one.start] : [])));
   if (!plain.queries) list.push(`${name} = ${name}[:, ${places(side.queries)}]`);
@@ -62,20 +58,14 @@ export function layerPython(
   wanted: Wanted,
   words: { a: Words; b: Words | null } | null,
 ): string {
-  const { state, session, other } = shown;
-  const run = session.runs.find((one) => one.id === shown.run)?.name ?? shown.run;
+  const { state, other } = shown;
+  const runs = runsOf(shown);
   const both = (items: readonly Item[]): Item[] => (other ? items.filter((one) => one.a && one.b) : [...items]);
   const [queries, keys] = [both(shaped.queries), both(shaped.keys)];
-  const head = [
-    "import attnlog",
-    "",
-    openLine("run", run),
-    ...(other && other.run.id !== shown.run ? [openLine("other", other.run.name)] : []),
-  ];
+  const head = opening(runs);
   if (shaped.sparse) {
-    const ask = `.weights(${text(state.kind)}, ${state.layer})  # SparseWeights: the greatest of each row`;
-    const asked = [`weights = run.read(step=${state.step}, input=${state.input})${ask}`];
-    return [...head, ...asked].join("\n");
+    const ask = `.weights(${quoted(state.kind)}, ${state.layer})  # SparseWeights: the greatest of each row`;
+    return [...head, `weights = ${reading("run", state.step, state.input)}${ask}`].join("\n");
   }
   const sideOf = (side: "a" | "b", name: string): Side => {
     const layer = side === "a" ? reader.a! : reader.b!;
@@ -89,7 +79,7 @@ export function layerPython(
           );
     return {
       name,
-      run: side === "b" && other && other.run.id !== shown.run ? "other" : "run",
+      run: side === "b" && runs.other !== null ? "other" : "run",
       step: side === "b" && other ? other.scene.commit.step : state.step,
       input: side === "b" && other ? other.input : state.input,
       heads: wanted.heads.filter((one) => !shaped.absent.includes(one)).map((one) => layer.heads.indexOf(one)),

@@ -4,6 +4,8 @@ import { axisOf, type Scene } from "../../session/scene";
 import { type Item, positionOf } from "../../session/shape/items";
 import { MEAN, type Shaped } from "../../session/shape/shape";
 import { wordsOf } from "../../session/words";
+import { type Ink, inkOf } from "../../draw/ink";
+import { type Part, sheet } from "../../ui/paper";
 import type { NumberTable, Shown, Take } from "../view";
 import { layerPython, type Words } from "./python";
 import { type LayerReader, wantedOf } from "./reader";
@@ -14,7 +16,8 @@ export function takeLayer(
   reader: LayerReader,
   shaped: Shaped,
   least: number,
-  svg: () => SVGSVGElement | null,
+  picture: (ink: Ink) => Part & { width: number },
+  root: Element,
 ): Take {
   const { state, other } = shown;
   const wanted = wantedOf(shown);
@@ -22,10 +25,15 @@ export function takeLayer(
     wanted.mean && !shaped.sparse ? `mean of heads ${wanted.heads.join(", ")}` : `heads ${wanted.heads.join(", ")}`;
   const side = other ? ` minus step ${state.step}` : "";
   const step = other ? other.scene.commit.step : state.step;
+  const title = `Attention of ${state.kind}, layer ${state.layer}, ${heads}, step ${step}${side}, input ${state.input}`;
   return {
     name: `${view}-step${step}-input${state.input}-${state.kind.replaceAll(">", "-")}-layer${state.layer}`,
-    title: `Attention of ${state.kind}, layer ${state.layer}, ${heads}, step ${step}${side}, input ${state.input}`,
-    svg,
+    title,
+    svg: () => {
+      const ink = inkOf(root);
+      const part = picture(ink);
+      return sheet(title, part.width, [part], ink);
+    },
     table: () => weightTable(shaped, least),
     python: () => {
       const words = wanted.words && !shaped.sparse;

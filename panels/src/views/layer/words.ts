@@ -1,9 +1,10 @@
 // What views of one layer say of their weights: what was cut off, what is not stored, and what two sides do not share.
 import type { SparseLayer, WeightLayer } from "../../decode/types";
-import { keyAxis, queryAxis } from "../../session/kinds";
+import { keyAxis, kindName, queryAxis } from "../../session/kinds";
 import { axisOf, findLayer } from "../../session/scene";
 import { type HeadRows, meanLeftOut } from "../../session/weights";
-import { percent } from "../../ui/dom";
+import { chosenHeads } from "../../session/state";
+import { h, percent } from "../../ui/dom";
 import { type Item, positionOf } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
 import type { Shown } from "../view";
@@ -50,6 +51,17 @@ export function pointedWords(
   const key = pointed.at;
   const stored = queries.filter((_, query) => heads.some((one) => one.at(query, key) !== null)).length;
   return `Key ${positionOf(keys[key]!)}: stored by ${thousands(stored)} of ${thousands(queries.length)} queries.`;
+}
+
+/** Layer, heads and kind, as a view's title; its name where there is no such layer. */
+export function layerTitle({ state, scene, other }: Shown, name: string): HTMLElement[] {
+  if (!findLayer(scene, state.input, state.kind, state.layer))
+    return [h("b", {}, name), h("span", { class: "dim" }, "")];
+  const heads = chosenHeads(state, scene);
+  const which = state.heads ? `head${heads.length > 1 ? "s" : ""} ${heads.join(", ")}` : `all ${heads.length} heads`;
+  const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
+  const side = other ? "B − A, " : "";
+  return [h("b", {}, `Layer ${state.layer}`), h("span", { class: "dim" }, `${side}${which}${kind}`)];
 }
 
 /** All that has to be known to read a picture of this layer's weights. */

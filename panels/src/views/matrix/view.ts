@@ -1,12 +1,12 @@
 // The matrix view: weights of a layer as heat, one head large or several side by side, and A, B and B − A.
 import { pixelRatio } from "../../draw/surface";
 import { NEGATIVE, POSITIVE } from "../../draw/colour";
+import type { Ink } from "../../draw/ink";
 import { findLayer } from "../../session/scene";
 import type { Pointed } from "../../session/pointing";
 import type { Session } from "../../session/session";
 import { type Item, itemAt, positionOf } from "../../session/shape/items";
 import type { Shaped } from "../../session/shape/shape";
-import { kindName } from "../../session/kinds";
 import { Choice, chooseOption } from "../../ui/controls";
 import { h, short, signedText, weightText } from "../../ui/dom";
 import { isByteLevel, plain } from "../../ui/tokens";
@@ -16,13 +16,13 @@ import { LayerReader, wantedOf } from "../layer/reader";
 import { headName, TopTable } from "../layer/table";
 import { takeLayer } from "../layer/take";
 import { topWeights } from "../layer/top";
-import { layerWords } from "../layer/words";
+import { layerTitle, layerWords } from "../layer/words";
 import { chosenHeads } from "../../session/state";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { cellsOf, greatest, type Panel, panelsOf, type Pooled } from "./panels";
 import { type Cell, marginsOf, type Margins, Plot, type PlotSpec } from "./plot";
 import { holding, type Region, regionOf, regionText, zoomed } from "./region";
-import { matrixSvg } from "./svg";
+import { matrixPicture } from "./svg";
 
 const GAP = 14;
 const SCROLL_BAR = 16;
@@ -107,14 +107,7 @@ class MatrixView implements View {
     const entry = findLayer(scene, state.input, state.kind, state.layer);
     const chosen = chosenHeads(state, scene);
     this.chips.update(entry?.heads ?? [], chosen, shown.dark);
-    const kind = state.kind === "self" ? "" : ` · ${kindName(state.kind)}`;
-    const heads = state.heads
-      ? `head${chosen.length > 1 ? "s" : ""} ${chosen.join(", ")}`
-      : `all ${chosen.length} heads`;
-    this.frame.title.replaceChildren(
-      h("b", {}, entry ? `Layer ${state.layer}` : "Matrix"),
-      h("span", { class: "dim" }, entry ? `${shown.other ? "B − A, " : ""}${heads}${kind}` : ""),
-    );
+    this.frame.title.replaceChildren(...layerTitle(shown, "Matrix"));
     this.frame.controls.hidden = !entry;
     if (this.reader.update(shown)) {
       this.render();
@@ -378,16 +371,12 @@ class MatrixView implements View {
   take(): Take | null {
     const { shown, shaped } = this;
     if (!shown || !shaped) return null;
-    return takeLayer("matrix", shown, this.reader, shaped, leastOf(shown), () =>
-      matrixSvg(
-        this.specs,
-        this.plots.map((one) => one.image),
-        shown.dark,
-      ),
-    );
+    const images = this.plots.map((one) => one.image);
+    const picture = (ink: Ink): ReturnType<typeof matrixPicture> => matrixPicture(this.specs, images, ink);
+    return takeLayer("matrix", shown, this.reader, shaped, leastOf(shown), picture, this.root);
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const { shaped } = this;
     return {
       heads: this.panels.map((one) => headName(one.rows.head)),

@@ -1,6 +1,6 @@
 // The grid of thumbnails: one canvas for all heads, labels beside it, boxes round what is chosen or pointed at.
 import { layerColour } from "../../draw/colour";
-import { paletteOf } from "../../draw/palette";
+import { inkOf } from "../../draw/ink";
 import { pixelRatio, prepare } from "../../draw/surface";
 import { type Style, thumbnail } from "../../draw/thumbnails";
 import { h, s } from "../../ui/dom";
@@ -167,7 +167,7 @@ export class Grid {
     this.root.setAttribute("aria-rowcount", String(layout.rows));
     this.root.setAttribute("aria-colcount", String(layout.columns));
     this.label(layout);
-    const palette = paletteOf(this.root);
+    const palette = inkOf(this.root);
     const pixels = Math.round(size * ratio);
     let since = performance.now();
     for (const [n, cell] of layout.cells.entries()) {
@@ -203,7 +203,7 @@ export class Grid {
     const { context, ratio } = prepare(this.veil, layout.width - layout.left, layout.height - layout.top);
     this.dimmed = new Set(layout.cells.filter(below));
     context.globalAlpha = VEIL;
-    context.fillStyle = paletteOf(this.root).panel;
+    context.fillStyle = inkOf(this.root).panel;
     const size = Math.round(layout.size * ratio);
     for (const { row, column } of this.dimmed)
       context.fillRect(
@@ -230,7 +230,7 @@ export class Grid {
   shapes(): { parts: Node[]; width: number; height: number } {
     const layout = this.layout!;
     const { left, top, size, pitch, width, height } = layout;
-    const palette = paletteOf(this.root);
+    const palette = inkOf(this.root);
     const box = ({ row, column }: Cell): Record<string, number> => {
       return { x: left + column * pitch.x, y: top + row * pitch.y, width: size, height: size };
     };

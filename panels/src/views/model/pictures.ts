@@ -2,6 +2,7 @@
 import type { AxisTokens, PictureTable } from "../../decode/types";
 import type { CodedPicture, Picture } from "../../draw/thumbnails";
 import { filterPair, type Pair } from "../../session/pair";
+import { cellOf } from "../../session/shape/pool";
 
 /** The picture of a head; null where there is none. */
 export type Pictures = (layer: number, head: number) => Picture | null;
@@ -26,15 +27,12 @@ export function recordedPictures(
   };
 }
 
-/** Cells of a picture that hold any of the kept tokens; cell c begins at token ⌊c · tokens / cells⌋. */
+/** Cells of a picture that hold any of the kept tokens. */
 export function cellsOf(kept: readonly number[], tokens: number, cells: number): number[] {
   const found = new Set<number>();
   for (const token of kept) found.add(cellOf(token, tokens, cells));
   return [...found].sort((a, b) => a - b);
 }
-
-/** The last cell that begins at the token or before: ⌊c · tokens / cells⌋ ≤ token. */
-const cellOf = (token: number, tokens: number, cells: number): number => Math.ceil(((token + 1) * cells) / tokens) - 1;
 
 /** Whether a kept cell holds a token that is not kept: a cell on the border between two texts. */
 export function straddles(kept: readonly number[], tokens: number, cells: number): boolean {

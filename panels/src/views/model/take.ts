@@ -2,7 +2,7 @@
 import type { Metric } from "../../decode/types";
 import type { Drifts } from "../../session/drift";
 import { rowOf, type Scene } from "../../session/scene";
-import { openLine } from "../layer/python";
+import { opening, quoted, reading } from "../python";
 import type { NumberTable } from "../view";
 import type { Ranked } from "./order";
 
@@ -56,14 +56,11 @@ export interface AskedDifference {
 
 /** Of texts that are the same on both sides: the difference, and how far each head has moved. */
 export function differencePython({ run, step, input, other, kind, layers }: AskedDifference): string {
-  const of = `.weights(${text(kind)}, layer) for layer in [${layers.join(", ")}]}`;
+  const of = `.weights(${quoted(kind)}, layer) for layer in [${layers.join(", ")}]}`;
   return [
-    "import attnlog",
-    "",
-    openLine("run", run),
-    ...(other.run === null ? [] : [openLine("other", other.run)]),
-    `a = run.read(step=${step}, input=${input})`,
-    `b = ${other.run === null ? "run" : "other"}.read(step=${other.step}, input=${other.input})`,
+    ...opening({ run, other: other.run }),
+    `a = ${reading("run", step, input)}`,
+    `b = ${reading(other.run === null ? "run" : "other", other.step, other.input)}`,
     `before = {layer: a${of}`,
     `after = {layer: b${of}`,
     "weights = {layer: after[layer] - before[layer] for layer in before}  # where tokens differ, select those that both have",
@@ -72,30 +69,26 @@ export function differencePython({ run, step, input, other, kind, layers }: Aske
   ].join("\n");
 }
 
-const text = (value: string): string => JSON.stringify(value);
-
 export function modelPython(asked: Asked): string {
   const { run, step, input, kind, defined, sort, least, layers, stored, pair } = asked;
-  const order = sort ? `[(${text(sort)}, "descending")]` : '[("layer", "ascending"), ("head", "ascending")]';
-  const columns = ["layer", "head", ...defined].map(text).join(", ");
-  const where = `(pc.field("input") == ${input}) & (pc.field("kind") == ${text(kind)}) & (pc.field("call") == 0)`;
+  const order = sort ? `[(${quoted(sort)}, "descending")]` : '[("layer", "ascending"), ("head", "ascending")]';
+  const columns = ["layer", "head", ...defined].map(quoted).join(", ");
+  const where = `(pc.field("input") == ${input}) & (pc.field("kind") == ${quoted(kind)}) & (pc.field("call") == 0)`;
   const lines = [
-    "import pyarrow.compute as pc",
-    "",
-    "import attnlog",
-    "",
-    openLine("run", run),
-    `step = run.read(step=${step}, input=${input})`,
+    ...opening({ run }, ["import pyarrow.compute as pc"]),
+    `step = ${reading("run", step, input)}`,
     `heads = step.index().filter(${where}).sort_by(${order}).select([${columns}])`,
   ];
-  if (sort && least > 0) lines.push(`strong = heads.filter(pc.field(${text(sort)}) >= ${least})`);
+  if (sort && least > 0) lines.push(`strong = heads.filter(pc.field(${quoted(sort)}) >= ${least})`);
   if (stored) {
     const kept = stored === "dense" ? "float32 [heads, queries, keys]" : "the greatest of each row: SparseWeights";
-    lines.push(`weights = {layer: step.weights(${text(kind)}, layer) for layer in [${layers.join(", ")}]}  # ${kept}`);
+    lines.push(
+      `weights = {layer: step.weights(${quoted(kind)}, layer) for layer in [${layers.join(", ")}]}  # ${kept}`,
+    );
   }
   if (stored === "dense" && pair) {
     const side = (n: 0 | 1): string =>
-      `[i for i, one in enumerate(step.inputs[${input}].axes[${text(pair.axes[n])}].segments) if one == ${pair.segments[n]}]`;
+      `[i for i, one in enumerate(step.inputs[${input}].axes[${quoted(pair.axes[n])}].segments) if one == ${pair.segments[n]}]`;
     lines.push(`queries = ${side(0)}`, `keys = ${side(1)}`);
     lines.push("weights = {layer: found[:, queries][:, :, keys] for layer, found in weights.items()}");
   }

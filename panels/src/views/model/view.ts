@@ -1,7 +1,7 @@
 // The model view: all layers and heads of one kind as thumbnails.
 import { NotRecordedError } from "../../decode/errors";
 import type { Metric, PictureTable } from "../../decode/types";
-import { sheet } from "../../draw/sheet";
+import { inkOf } from "../../draw/ink";
 import type { Style } from "../../draw/thumbnails";
 import { keyAxis, kindName, queryAxis } from "../../session/kinds";
 import { hasPair, PAIR_NAMES } from "../../session/pair";
@@ -9,9 +9,10 @@ import { axisOf, type KindEntry, kindsOf } from "../../session/scene";
 import type { Drifts } from "../../session/drift";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
-import { h } from "../../ui/dom";
+import { h, s } from "../../ui/dom";
 import { Hint } from "../../ui/hint";
-import { taken } from "../taken";
+import { sheet } from "../../ui/paper";
+import { runsOf } from "../python";
 import { definedMetrics } from "../timeline/series";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { noAttention } from "../why";
@@ -281,7 +282,7 @@ class ModelView implements View {
   take(): Take | null {
     const { shown, content } = this;
     if (!shown || !content || !this.root.dataset.ready) return null;
-    const { state, scene, session } = shown;
+    const { state, scene } = shown;
     const { kind, sort, least, defined, paired } = content;
     const by = sort ? `, ranked by ${sort}` : "";
     const pair = paired ? `, ${PAIR_NAMES[state.pair]}` : "";
@@ -295,16 +296,17 @@ class ModelView implements View {
       title,
       svg: () => {
         const { parts, width, height } = this.grid.shapes();
-        return sheet(title, width, height, shown.dark, parts);
+        const node = s("g", { "font-size": 10.5 }, ...parts);
+        return sheet(title, width, [{ node, height }], inkOf(this.root));
       },
       table: () => headsTable(scene, state.input, state.kind, content.heads, defined, content.drifts),
       python: () => {
-        const run = session.runs.find((one) => one.id === shown.run)?.name ?? shown.run;
+        const { run, other: otherRun } = runsOf(shown);
         const { other } = shown;
         const place = { run, step: state.step ?? 0, input: state.input, kind: state.kind };
         if (other) {
           const there = { step: other.scene.commit.step, input: other.input };
-          const named = { run: other.run.id === shown.run ? null : other.run.name, ...there };
+          const named = { run: otherRun, ...there };
           return differencePython({ ...place, other: named, layers: dense });
         }
         return modelPython({
@@ -328,7 +330,7 @@ class ModelView implements View {
     };
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const { content } = this;
     return {
       picture: (layer: number, head: number) => content?.pictures(layer, head) ?? null,
@@ -338,7 +340,6 @@ class ModelView implements View {
       least: content?.least ?? 0,
       kept: content ? reaching(content.heads, content.least).length : 0,
       style: this.grid.style,
-      taken: () => taken(this.take()),
     };
   }
 

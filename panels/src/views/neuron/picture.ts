@@ -1,8 +1,8 @@
 // The neuron view as shapes: cells of one colour and strength are one path, so that thousands of them stay small.
 import { strength } from "../../draw/strips";
-import { Vector } from "../../draw/vector";
+import type { Ink } from "../../draw/ink";
 import { s } from "../../ui/dom";
-import { box, type Ink, inkOf, round, words } from "../../ui/paper";
+import { box, round, sheet, words } from "../../ui/paper";
 import { nameOf } from "../tokens/names";
 import { MOST_IN_PICTURE } from "../tokens/text";
 import type { Column } from "./columns";
@@ -13,7 +13,6 @@ import type { StripColumn } from "./strips";
 const LINE = 18;
 const CELL = 11;
 const LEVELS = 16;
-const EDGE = 14;
 
 export interface Pictured {
   title: string;
@@ -53,20 +52,9 @@ class Cells {
   }
 }
 
-export function neuronPicture(shown: Pictured[], title: string, dark: boolean): SVGSVGElement {
-  const ink = inkOf(dark);
+export function neuronPicture(shown: Pictured[], title: string, ink: Ink): SVGSVGElement {
   const parts = shown.map((one) => part(one, ink));
-  const width = Math.max(...parts.map((one) => one.width)) + 2 * EDGE;
-  const height = parts.reduce((sum, one) => sum + one.height + 12, 2 * EDGE + 12);
-  const sheet = new Vector(width, height, title, dark).root;
-  sheet.append(words(EDGE, EDGE + 4, title, ink.dim));
-  let top = EDGE + 20;
-  for (const { node, height: high } of parts) {
-    node.setAttribute("transform", `translate(${EDGE} ${top})`);
-    sheet.append(node);
-    top += high + 12;
-  }
-  return sheet;
+  return sheet(title, Math.max(...parts.map((one) => one.width)), parts, ink);
 }
 
 function part(

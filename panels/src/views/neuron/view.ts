@@ -2,6 +2,7 @@
 import { NotRecordedError } from "../../decode/errors";
 import type { VectorLayer, WeightLayer } from "../../decode/types";
 import { headColour } from "../../draw/colour";
+import { inkOf } from "../../draw/ink";
 import { wholeNumber } from "../../session/chosen";
 import { findLayer, type LayerEntry } from "../../session/scene";
 import type { Pointed } from "../../session/pointing";
@@ -317,7 +318,7 @@ class NeuronView implements View {
     const panes = [this.first, this.second].filter((one) => one.data && one.root.isConnected);
     const { data } = this.first;
     if (!data || !this.root.dataset.ready || panes.length === 0) return null;
-    const { state, scene, dark } = this.shown!;
+    const { state, scene } = this.shown!;
     const query = nameOf(data.queryNames, data.i, 24);
     const title = `Layer ${state.layer} head ${data.head}, query ${query} (${data.i}), step ${state.step}, input ${state.input}`;
     const all = panes.map((one) => one.data!);
@@ -334,7 +335,7 @@ class NeuronView implements View {
             sight: table.sight,
           })),
           title,
-          dark,
+          inkOf(this.root),
         ),
       table: () =>
         tableOf(
@@ -349,13 +350,12 @@ class NeuronView implements View {
     };
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const vectors = this.own.result?.value?.vectors ?? null;
     return {
       ...inspected(this.first.data),
       precision: this.first.data ? (vectors?.precision ?? null) : null,
       beside: this.second.root.isConnected ? inspected(this.second.data) : null,
-      take: () => this.take(),
     };
   }
 

@@ -1,6 +1,6 @@
 // What lines and heat share: the axis of steps under them, and the marks of the shown, the compared and the best step.
 import { ticks, tickText } from "../../draw/axis";
-import type { Palette } from "../../draw/palette";
+import type { Ink } from "../../draw/ink";
 import { s } from "../../ui/dom";
 
 /** Steps that carry a mark. */
@@ -20,7 +20,7 @@ export function stepTicks(
   width: number,
   x: (step: number) => number,
   top: number,
-  ink: Palette,
+  ink: Ink,
 ): Node[] {
   const low = steps[0] ?? 0;
   const high = steps[steps.length - 1] ?? low;
@@ -36,7 +36,7 @@ export function stepTicks(
 }
 
 /** A letter on a small plate. */
-function plate(x: number, top: number, letter: string, colour: string, ink: Palette): SVGElement {
+function plate(x: number, top: number, letter: string, colour: string, ink: Ink): SVGElement {
   return s(
     "g",
     {},
@@ -55,7 +55,7 @@ export function stepMarks(
   x: (step: number) => number | null,
   top: number,
   bottom: number,
-  ink: Palette,
+  ink: Ink,
   letters = true,
 ): Node[] {
   const parts: Node[] = [];
@@ -73,7 +73,7 @@ export function stepMarks(
 }
 
 /** A star on the axis at the best step. */
-export function bestMark(x: number, y: number, ink: Palette, said: string): SVGElement {
+export function bestMark(x: number, y: number, ink: Ink, said: string): SVGElement {
   const points = Array.from({ length: 10 }, (_, i) => {
     const radius = i % 2 === 0 ? 6 : 2.5;
     const angle = (Math.PI / 5) * i - Math.PI / 2;

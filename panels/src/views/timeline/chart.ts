@@ -1,7 +1,7 @@
 // The timeline's chart: lines over steps on labelled axes. Lines are drawn when numbers change; moving the step moves marks.
 import { nice, ticks, tickText } from "../../draw/axis";
 import { headColour } from "../../draw/colour";
-import type { Palette } from "../../draw/palette";
+import type { Ink } from "../../draw/ink";
 import { s } from "../../ui/dom";
 import { bestMark, type Marks, stepMarks, stepTicks, text } from "./axes";
 import { type Best, isLoss, type Recorded, spelled } from "./beside";
@@ -36,7 +36,7 @@ export class Chart {
     "aria-label": "step of the timeline",
   }) as SVGSVGElement;
   private data: ChartData | null = null;
-  private ink: Palette | null = null;
+  private ink: Ink | null = null;
   private width = 0;
   private height = 0;
   private right = EDGE.right;
@@ -93,7 +93,7 @@ export class Chart {
   }
 
   /** Everything but the marks. */
-  draw(data: ChartData, width: number, height: number, ink: Palette): void {
+  draw(data: ChartData, width: number, height: number, ink: Ink): void {
     this.data = data;
     this.ink = ink;
     this.width = width;

@@ -1,6 +1,6 @@
 // Heat of all heads over all steps: one canvas of one pixel per cell, stretched without smoothing; axes and marks are shapes.
 import { layerColour, type Rgb } from "../../draw/colour";
-import type { Palette } from "../../draw/palette";
+import type { Ink } from "../../draw/ink";
 import { h, s } from "../../ui/dom";
 import { bestMark, type Marks, stepMarks, text } from "./axes";
 import type { Best } from "./beside";
@@ -41,7 +41,7 @@ export class Heat {
   private readonly cell = h("div", { role: "gridcell", class: "cell-box cell-cursor", id: "" });
   private readonly grid: HTMLElement;
   private data: HeatData | null = null;
-  private ink: Palette | null = null;
+  private ink: Ink | null = null;
   private width = 0;
   private row = 4;
   private at: HeatCell | null = null;
@@ -154,7 +154,7 @@ export class Heat {
     event.stopPropagation();
   }
 
-  draw(data: HeatData, width: number, height: number, ink: Palette): void {
+  draw(data: HeatData, width: number, height: number, ink: Ink): void {
     this.data = data;
     this.ink = ink;
     this.width = width;

@@ -1,7 +1,7 @@
 // What can be taken away of a timeline: its numbers as a table, and Python that reads the same ones.
 import { MEANING } from "../model/facts";
 import type { Metric } from "../../decode/types";
-import { openLine } from "../layer/python";
+import { opening, quoted } from "../python";
 import type { NumberTable } from "../view";
 import { LOSS, type Recorded } from "./beside";
 
@@ -43,11 +43,7 @@ export function stepPython({ run, metric, input, kind, only, beside }: Asked): s
   const where = [`(pc.field("input") == ${input})`, `(pc.field("kind") == ${quoted(kind)})`, `(pc.field("call") == 0)`];
   if (only) where.push(`(pc.field("layer") == ${only.layer})`, `pc.field("head").isin([${only.heads.join(", ")}])`);
   const lines = [
-    "import pyarrow.compute as pc",
-    "",
-    "import attnlog",
-    "",
-    openLine("run", run),
+    ...opening({ run }, ["import pyarrow.compute as pc"]),
     `# ${metric}: ${MEANING[metric]}`,
     `rows = run.heads().filter(${where.join(" & ")})`,
     `series = rows.select(["step", "layer", "head", ${quoted(metric)}])`,
@@ -63,6 +59,3 @@ export function stepPython({ run, metric, input, kind, only, beside }: Asked): s
   }
   return `${lines.join("\n")}\n`;
 }
-
-/** A Python string. JSON's escapes are Python's, but for half a surrogate pair, which no name of ours holds. */
-export const quoted = (text: string): string => JSON.stringify(text);

@@ -1,8 +1,7 @@
 // The timeline: one metric over all steps, of the chosen heads as lines or of all heads as heat, with what the trainer reported.
 import type { Metric } from "../../decode/types";
 import { headColour } from "../../draw/colour";
-import { paletteOf } from "../../draw/palette";
-import { sheet } from "../../draw/sheet";
+import { inkOf } from "../../draw/ink";
 import { Indexes } from "../../session/indexes";
 import { kindName } from "../../session/kinds";
 import type { Session } from "../../session/session";
@@ -10,8 +9,8 @@ import { chosenHeads } from "../../session/state";
 import { fillSelect, h, s, short } from "../../ui/dom";
 import { Hint } from "../../ui/hint";
 import { words } from "../../ui/notice";
+import { sheet } from "../../ui/paper";
 import { MEANING, UNITS } from "../model/facts";
-import { taken } from "../taken";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { bestStep, chosenNames, type Recorded, recordedNames, recordedSeries, spelled } from "./beside";
 import { Chart, DASHES } from "./chart";
@@ -223,7 +222,7 @@ export class TimelineView implements View {
     this.drawn = key;
     const tables = this.indexes?.tables ?? new Map();
     const what = { ...state, heads, metric: this.name };
-    const ink = paletteOf(this.root);
+    const ink = inkOf(this.root);
     const best = bestStep(commits);
     const high = Math.max(120, Math.min(this.root.closest("[data-alone]") ? 640 : 320, body.clientHeight || 150));
     this.showLegend(mode, heads, dark);
@@ -347,7 +346,8 @@ export class TimelineView implements View {
       title,
       svg: () => {
         const { parts, width, height } = table ? this.heat.shapes() : this.chart.shapes();
-        return sheet(title, width, height, shown.dark, parts);
+        const node = s("g", { "font-size": 10.5 }, ...parts);
+        return sheet(title, width, [{ node, height }], inkOf(this.root));
       },
       table: () => stepTable(steps, values, this.beside),
       python: () =>
@@ -362,7 +362,7 @@ export class TimelineView implements View {
     };
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const { shown, table } = this;
     const commits = shown?.session.commits ?? [];
     return {
@@ -374,7 +374,6 @@ export class TimelineView implements View {
       best: bestStep(commits),
       compared: comparedStep(this.session.state),
       playing: this.player.playing,
-      taken: () => taken(this.take()),
     };
   }
 

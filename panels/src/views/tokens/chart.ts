@@ -1,7 +1,8 @@
 // A small line chart: one statistic of the chosen token over the layers, beside the mean of all tokens.
 import { nice, ticks, tickText } from "../../draw/axis";
 import { s } from "../../ui/dom";
-import { type Ink, round, words } from "../../ui/paper";
+import type { Ink } from "../../draw/ink";
+import { round, words } from "../../ui/paper";
 
 const EDGE = { left: 42, right: 12, top: 20, bottom: 30 };
 

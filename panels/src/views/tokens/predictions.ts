@@ -2,14 +2,15 @@
 import type { Loss, Prediction } from "../../decode/types";
 import type { Session } from "../../session/session";
 import { Choice } from "../../ui/controls";
-import { type Ink, paragraph } from "../../ui/paper";
+import type { Ink } from "../../draw/ink";
+import { type Part, paragraph } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import type { NumberTable } from "../view";
 import { absent } from "./absent";
 import { withoutMark } from "./lines";
 import { type Names, nameOf } from "./names";
 import { formatOf } from "./precise";
-import { type Context, type Part, Section } from "./section";
+import { type Context, Section } from "./section";
 import { bySize } from "./shade";
 import { type Cell, type Column, RowTable } from "./table";
 import { TokenText } from "./text";

@@ -2,13 +2,14 @@
 import type { Saliency } from "../../decode/types";
 import { Choice, chooseOption, Switch } from "../../ui/controls";
 import { percent } from "../../ui/dom";
-import { type Ink, paragraph } from "../../ui/paper";
+import type { Ink } from "../../draw/ink";
+import { type Part, paragraph } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import type { Session } from "../../session/session";
 import type { NumberTable } from "../view";
 import { absent } from "./absent";
 import { inOrder, orderOf } from "./order";
-import { type Context, type Part, Section } from "./section";
+import { type Context, Section } from "./section";
 import { formatOf } from "./precise";
 import { bySize } from "./shade";
 import { RowTable } from "./table";

@@ -3,8 +3,8 @@ import type { Output, StateLayer, VectorLayer, WeightLayer } from "../../decode/
 import { copyButton } from "../../ui/clipboard";
 import { h } from "../../ui/dom";
 import { isQuiet, notice } from "../../ui/notice";
-import { Vector } from "../../draw/vector";
-import { type Ink, inkOf, paragraph } from "../../ui/paper";
+import { type Ink, inkOf } from "../../draw/ink";
+import { type Part, sheet } from "../../ui/paper";
 import { keyAxis, queryAxis } from "../../session/kinds";
 import type { Pointed } from "../../session/pointing";
 import type { Settled } from "../loaded";
@@ -33,12 +33,6 @@ export interface Context {
   token: number;
   choose(token: number): void;
   data: Partial<Data>;
-}
-
-/** A part of a picture: shapes with their upper left corner at 0, 0. */
-export interface Part {
-  node: SVGElement;
-  height: number;
 }
 
 export abstract class Section {
@@ -164,19 +158,8 @@ export abstract class Section {
   }
 
   svg(): SVGSVGElement {
-    const { dark } = this.context!.shown;
-    const ink = inkOf(dark);
+    const ink = inkOf(this.root);
     const width = Math.min(900, Math.max(320, this.width));
-    const parts = [paragraph(this.caption(), width, ink.ink), ...this.parts(ink, width)];
-    const edge = 14;
-    const height = parts.reduce((sum, one) => sum + one.height + 10, edge * 2);
-    const sheet = new Vector(width + 2 * edge, height, this.caption(), dark).root;
-    let top = edge;
-    for (const { node, height: high } of parts) {
-      node.setAttribute("transform", `translate(${edge} ${top})`);
-      sheet.append(node);
-      top += high + 10;
-    }
-    return sheet;
+    return sheet(this.caption(), width, this.parts(ink, width), ink);
   }
 }

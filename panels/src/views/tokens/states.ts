@@ -4,13 +4,14 @@ import { kindName } from "../../session/kinds";
 import type { Session } from "../../session/session";
 import { Choice, chooseOption } from "../../ui/controls";
 import { s } from "../../ui/dom";
-import { type Ink, inkOf } from "../../ui/paper";
+import type { Part } from "../../ui/paper";
+import { type Ink, inkOf } from "../../draw/ink";
 import type { NumberTable } from "../view";
 import { absent } from "./absent";
 import { type ChartData, chart } from "./chart";
 import { nameOf } from "./names";
 import { formatOf } from "./precise";
-import { type Context, type Part, Section } from "./section";
+import { type Context, Section } from "./section";
 import { byRange, bySize } from "./shade";
 import { RowTable } from "./table";
 import { TokenText } from "./text";
@@ -99,7 +100,7 @@ export class StatesSection extends Section {
       token: nameOf(names, token, 16),
       now: now.layer,
     };
-    this.plot(dark);
+    this.plot();
     const texts = STATISTICS.map((one) => formatOf(layers.map((layer) => layer.statistics[one][token]!)));
     this.rows.show({
       columns: [
@@ -120,7 +121,7 @@ export class StatesSection extends Section {
     this.window();
   }
 
-  private plot(dark: boolean): void {
+  private plot(): void {
     const { width } = this;
     const data = this.data!;
     for (const [name, value] of Object.entries({ width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}` }))
@@ -129,7 +130,7 @@ export class StatesSection extends Section {
       "aria-label",
       `${data.label} of ${data.token} over ${data.layers.length} layers; the table below has the numbers`,
     );
-    this.picture.replaceChildren(chart(data, inkOf(dark), width, HEIGHT));
+    this.picture.replaceChildren(chart(data, inkOf(this.root), width, HEIGHT));
   }
 
   window(): void {

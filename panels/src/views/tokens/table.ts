@@ -1,6 +1,7 @@
 // Rows of numbers and bars, one per token, layer or answer: the text of a picture, of which only rows in sight exist.
 import { h, s } from "../../ui/dom";
-import { box, type Ink, words } from "../../ui/paper";
+import type { Ink } from "../../draw/ink";
+import { box, words } from "../../ui/paper";
 import { Rows, rowWindow } from "../../ui/rows";
 import { labelText, tokenText, tokenTitle } from "../../ui/tokens";
 import { inText, type Names, nameOf } from "./names";

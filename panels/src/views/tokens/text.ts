@@ -1,6 +1,7 @@
 // Tokens as a text in reading order, each shaded by its value; lines out of sight do not exist where there are many.
 import { h, s } from "../../ui/dom";
-import { box, type Ink, words } from "../../ui/paper";
+import type { Ink } from "../../draw/ink";
+import { box, words } from "../../ui/paper";
 import { Rows } from "../../ui/rows";
 import { labelText, tokenText, tokenTitle } from "../../ui/tokens";
 import { breakLines, gapBefore, type Placed } from "./lines";

@@ -188,13 +188,12 @@ class TokensView implements View {
     };
   }
 
-  inspect(): unknown {
+  inspect(): Record<string, unknown> {
     const seen = this.sections.filter((one) => !one.root.hidden);
     return {
       show: this.front,
       axis: this.context?.axis ?? null,
       token: this.context?.token ?? null,
-      take: () => this.take(),
       ...Object.fromEntries(seen.map((one) => [one.name, one.inspect()])),
     };
   }

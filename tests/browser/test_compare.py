@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Show = Callable[..., None]
+Pages = Callable[..., "Page"]
 
 
 def compared(page: Page) -> None:
@@ -165,3 +166,19 @@ def test_thumbnails_of_a_comparison_are_the_differences(page: Page, show: Show) 
             picture = inspect(page, f"model.picture({layer}, {head})")
             assert picture["signed"] is True
             assert picture["values"] == pytest.approx(wanted[head].ravel() / most, abs=1e-5)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("section", ["saliency", "predictions", "states", "values"])
+def test_views_without_a_difference_say_which_side_they_show(new_page: Pages, show: Show, section: str, width: int) -> None:
+    page = new_page(width=width)
+    for view, note in (("neuron", ".foot-note"), ("tokens", ".section-note")):
+        place = f'[data-view="{view}"]'
+        show(page, embedded("beside"), f"#view={view}&layer=1&step=0&compare=step:200&side=diff&tokens.show={section}")
+        ready(page, **{view: "0/0/self/1"})
+        page.locator(f"{place} {note}:visible").first.wait_for()
+        assert "Shown is A, step 0." in page.locator(f"{place} {note}:visible").first.inner_text()
+        page.click('[data-side="b"]')
+        ready(page, **{view: "200/0/self/1"})
+        assert "Shown is" not in text(page, place)
+        page.goto("about:blank")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.pages import embedded, until
-from tests.browser.test_embedded import inspect, ready, text
+from tests.browser.test_embedded import inspect, ready
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -164,14 +164,3 @@ def test_words_are_marked_by_their_first_token(page: Page, show: Show, view: str
         assert page.locator(".tokens-left .is-on").count() == 1
     else:
         assert page.locator(".plot-cross").first.is_visible()
-
-
-def test_views_that_show_one_side_of_a_difference_say_which(page: Page, show: Show) -> None:
-    show(page, embedded("beside"), "#layer=1&step=0&compare=step:200&tokens.show=states")
-    ready(page, neuron="0/0/self/1", tokens="0/0/self/1")
-    for view in ("neuron", "tokens"):
-        assert "A, step 0" in text(page, f'[data-view="{view}"] .view-title')
-    page.click('[data-side="b"]')
-    ready(page, neuron="200/0/self/1", tokens="200/0/self/1")
-    for view in ("neuron", "tokens"):
-        assert "step" not in text(page, f'[data-view="{view}"] .view-title')

@@ -106,13 +106,8 @@ export class Frame {
 export function sideWords({ state, other, run, session }: Shown): string {
   if (!other) return "";
   const named = other.run.id === run ? "" : `, run ${session.runs.find((one) => one.id === run)?.name ?? run}`;
-  return `A, step ${state.step}${other.input === state.input ? "" : `, input ${state.input}`}${named}`;
+  return `Shown is A, step ${state.step}${other.input === state.input ? "" : `, input ${state.input}`}${named}.`;
 }
-
-/** The same as a quiet part of a title. */
-export const sideMark = (shown: Shown): HTMLElement | null =>
-  shown.other &&
-  h("span", { class: "dim", title: "there is no difference of this to show: it is A's" }, sideWords(shown));
 
 /** `<step>/<input>/<kind>/<layer>`, with − for what a view has not. */
 export function readyKey(

@@ -63,6 +63,11 @@ export class NeuronPane {
     this.note.textContent = wordsOf(data, vectors);
   }
 
+  /** Says first which of two sides this is. */
+  side(words: string): void {
+    if (words) this.note.prepend(`${words} `);
+  }
+
   /** Says only what the other pane does not say already. */
   spare(other: NeuronPane): void {
     if (this.data && this.note.textContent === other.note.textContent) this.note.textContent = "";

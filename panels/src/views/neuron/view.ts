@@ -15,17 +15,7 @@ import { tokenText, tokenTitle } from "../../ui/tokens";
 import { Loaded } from "../loaded";
 import { pythonOf } from "../python";
 import { nameOf } from "../tokens/names";
-import {
-  Frame,
-  readyKey,
-  sideMark,
-  sideWords,
-  type NumberTable,
-  type Shown,
-  type Take,
-  type View,
-  type ViewType,
-} from "../view";
+import { Frame, readyKey, sideWords, type NumberTable, type Shown, type Take, type View, type ViewType } from "../view";
 import { why } from "../why";
 import { dataOf, type NeuronData } from "./data";
 import { NeuronPane, WIDE } from "./pane";
@@ -198,6 +188,7 @@ class NeuronView implements View {
     const values = (state.options["neuron.values"] ?? (this.wide() ? "on" : "off")) === "on";
     this.first.show(data, vectors, beside === null ? null : inputName(scene, state.input), values, shown.dark);
     if (beside !== null) this.showBeside(shown, beside, values);
+    this.first.side(sideWords(shown));
     this.follow(this.session.pointing.of(this));
     this.frame.ready(ready);
   }
@@ -257,7 +248,6 @@ class NeuronView implements View {
         tokenText(token, queryNames.byteLevel, label),
       ),
       h("span", { class: "dim" }, `(${i})`),
-      sideMark(this.shown!) ?? "",
     );
   }
 

@@ -8,7 +8,7 @@ import { type Part, sheet } from "../../ui/paper";
 import { keyAxis, queryAxis } from "../../session/kinds";
 import type { Pointed } from "../../session/pointing";
 import type { Settled } from "../loaded";
-import type { NumberTable, Shown } from "../view";
+import { type NumberTable, type Shown, sideWords } from "../view";
 import type { Names } from "./names";
 
 /** Weights and vectors of the shown layer; null where they were not written. */
@@ -86,6 +86,8 @@ export abstract class Section {
         this.say(error);
       }
     }
+    const side = sideWords(context.shown);
+    if (this.drawn && side) this.note.prepend(`${side} `);
     this.root.classList.toggle("is-drawn", this.drawn);
     this.point(null);
     this.follow(context.shown.session.pointing.of(this));

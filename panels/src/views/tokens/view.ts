@@ -10,7 +10,7 @@ import { fillSelect, h } from "../../ui/dom";
 import { words } from "../../ui/notice";
 import { Loaded, type Settled } from "../loaded";
 import { pythonOf } from "../python";
-import { Frame, readyKey, sideMark, type Shown, type Take, type View, type ViewType } from "../view";
+import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { namesOf } from "./names";
 import { PredictionsSection } from "./predictions";
 import { SaliencySection } from "./saliency";
@@ -23,7 +23,6 @@ class TokensView implements View {
   private readonly frame = new Frame("tokens", "tokens view");
   private readonly show = h("select", { "aria-label": "what the tokens view shows", class: "tokens-show" });
   private readonly axisChoice: Choice;
-  private readonly side = h("span");
   private readonly sections: Section[];
   private readonly grid = h("div", { class: "tokens-sections" });
   private readonly observer: ResizeObserver;
@@ -49,7 +48,7 @@ class TokensView implements View {
       session.choose({ "tokens.axis": value === this.usualAxis() ? null : value }),
     );
     this.show.addEventListener("change", () => session.choose({ "tokens.show": this.show.value }));
-    this.frame.title.replaceChildren(h("b", {}, "Tokens"), this.show, this.axisChoice.root, this.side);
+    this.frame.title.replaceChildren(h("b", {}, "Tokens"), this.show, this.axisChoice.root);
     let width = 0;
     this.observer = new ResizeObserver(() => {
       const { clientWidth } = this.frame.body;
@@ -119,7 +118,6 @@ class TokensView implements View {
       axes.map((value) => ({ value, name: axisName(value) })),
       axis,
     );
-    this.side.replaceChildren(sideMark(shown) ?? "");
     if (axes.length === 0) {
       this.frame.body.replaceChildren(words(`Input ${state.input} has no tokens.`));
       this.frame.ready(ready);

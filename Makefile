@@ -62,7 +62,7 @@ integration: $(STAMPS)/python $(STAMPS)/chromium ## real Trainer, MLflow and Com
 	@$(BIN)/python -m pytest tests/integrations
 
 browser: $(STAMPS)/python $(STAMPS)/chromium ## the viewer in real Chromium
-	@$(BIN)/python -m pytest tests/browser tests/e2e
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser tests/e2e
 
 panels: $(STAMPS)/node ## the viewer's own checks
 	@cd panels && npm run --silent check && npm test --silent

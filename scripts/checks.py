@@ -40,7 +40,8 @@ CHECKS = [
     Check("sample of the sweep", [*PYTEST, "tests/sweep"], count="pytest"),
     Check("hostile assets", [*PYTEST, "tests/hostile"], count="pytest"),
     Check("integration tests", [*PYTEST, "tests/integrations"], count="pytest"),
-    Check("browser tests", [*PYTEST, "tests/browser", "tests/e2e"], count="pytest"),
+    # Two at a time: each waits for its browser most of the while.
+    Check("browser tests", [*PYTEST, "-n", "2", "--dist", "loadfile", "tests/browser", "tests/e2e"], count="pytest"),
     Check("built wheel", [*PYTEST, "tests/wheel"], count="pytest"),
 ]
 

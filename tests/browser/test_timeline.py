@@ -139,12 +139,26 @@ def test_one_step_is_said_and_has_no_controls(page: Page, show: Show) -> None:
 
 def test_playing_goes_through_the_steps_and_stops_at_the_last(page: Page, show: Show) -> None:
     show(page, embedded("decoder"), "#step=0")
-    ready(page, timeline="0/0/self/0")
+    ready(page, timeline="0/0/self/0", head="0/0/self/0")
+    # A step is on screen for a moment only: what was drawn is noted in the page.
+    page.evaluate(
+        """() => {
+          window.drawn = new Set();
+          const look = () => {
+            for (const view of ['head', 'model']) {
+              const key = document.querySelector(`[data-view=${view}]`).dataset.ready;
+              if (key) window.drawn.add(`${view} ${key.split('/')[0]}`);
+            }
+          };
+          new MutationObserver(look).observe(document.querySelector('#attnlog'), {
+            subtree: true, attributeFilter: ['data-ready'] });
+        }"""
+    )
     page.click(".play")
     assert inspect(page, "timeline.playing") is True
     assert text(page, ".play").endswith("pause")
-    ready(page, head="100/0/self/0", model="100/0/self/-")
     ready(page, head="200/0/self/0", model="200/0/self/-")
+    assert {"head 100", "model 100", "head 200", "model 200"} <= set(page.evaluate("[...window.drawn]"))
     page.wait_for_function("document.querySelector('.play').textContent.endsWith('play')")
     assert inspect(page, "timeline.playing") is False
     page.locator(".chart").focus()

@@ -26,3 +26,13 @@ export function tickText(value: number): string {
   if (size >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
   return String(Number(value.toPrecision(4))).replace("-", "−");
 }
+
+/** The least and the greatest of numbers, of which there may be more than a call takes arguments. */
+export function extent(values: Iterable<number>): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}

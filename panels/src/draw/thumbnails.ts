@@ -3,6 +3,10 @@ import { ROOT_TABLE } from "../decode/half";
 import { NEGATIVE, POSITIVE, type Rgb } from "./colour";
 import { Splat } from "./splat";
 
+/** What nobody knows is hatched: left blank it would look like no difference. */
+const HATCH = 5;
+const UNKNOWN: Rgb = [128, 134, 144];
+
 export type Style = "lines" | "heat";
 
 /** Weights, as codes whose squares they are. */
@@ -77,6 +81,11 @@ function signedHeat(
   const theme = dark ? "dark" : "light";
   return cells(rows, columns, size, (at, out, to) => {
     const value = values[at]!;
+    if (Number.isNaN(value)) {
+      const pixel = to / 4;
+      if (((pixel % size) + Math.floor(pixel / size)) % HATCH <= 1) out.set([...UNKNOWN, 90], to);
+      return;
+    }
     const colour = value >= 0 ? POSITIVE[theme] : NEGATIVE[theme];
     out[to] = colour[0];
     out[to + 1] = colour[1];

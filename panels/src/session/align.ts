@@ -4,7 +4,7 @@
 export type Aligned = readonly [number, number];
 
 /** Cells of the table that is filled at most; texts that differ over more than this are aligned at their ends only. */
-const MOST_CELLS = 20_000_000;
+const MOST_CELLS = 8_000_000;
 
 export interface Alignment {
   pairs: Aligned[];

@@ -1,5 +1,6 @@
 // How far heads are from each other on two sides: the Jensen–Shannon divergence of their rows, and a small picture of B − A.
 import type { WeightLayer } from "../decode/types";
+import { NotRecordedError } from "../decode/errors";
 import { keyAxis, queryAxis } from "./kinds";
 import type { Compared } from "./other";
 import type { Pair } from "./pair";
@@ -50,8 +51,11 @@ export function divergence(
   return Math.min(1, Math.max(0, sum));
 }
 
-/** Mean over the rows that both sides have. */
-function driftOf(a: HeadRows, b: HeadRows, queries: readonly Item[], keys: readonly Item[]): number {
+/**
+ * Mean over the rows that both sides have. `whole`: no key of either side is left out; where some are and weights are not all
+ * stored, nobody knows how much of the mass that is not stored lies on the keys that are compared.
+ */
+function driftOf(a: HeadRows, b: HeadRows, queries: readonly Item[], keys: readonly Item[], whole: boolean): number {
   const shared = keys.map((one) => one.a !== null && one.b !== null);
   const [left, right] = [new Float64Array(keys.length), new Float64Array(keys.length)];
   let sum = 0;
@@ -59,6 +63,7 @@ function driftOf(a: HeadRows, b: HeadRows, queries: readonly Item[], keys: reado
   for (let i = 0; i < queries.length; i++) {
     if (!queries[i]!.a || !queries[i]!.b) continue;
     const rest: [number, number] = [a.leftOut(i), b.leftOut(i)];
+    if (!whole && rest[0] + rest[1] > 0) continue;
     left.fill(Number.NaN);
     right.fill(Number.NaN);
     a.row(i, 0, keys.length, 0, (j, weight) => {
@@ -141,7 +146,11 @@ export class Drifts {
       weights(store, scene, input, kind, number),
       weights(other.store, other.scene, other.input, kind, number),
     ]);
-    if (this.closed || !here || !there) return;
+    if (this.closed) return;
+    if (!here || !there) {
+      const { commit } = here ? other.scene : scene;
+      throw new NotRecordedError(`weights of layer ${number} were not recorded at step ${commit.step}`);
+    }
     const part = (from: Scene, of: number, layer: WeightLayer): Part => ({
       layer,
       queries: axisOf(from, of, queryAxis(kind)),
@@ -152,6 +161,7 @@ export class Drifts {
     const sides = [part(scene, input, here), part(other.scene, other.input, there)] as const;
     const shaper = new Shaper(...sides, { heads, pair, ...plain });
     const { queries, keys } = shaper;
+    const shared = keys.length === here.keys && keys.length === there.keys && keys.every((one) => one.a && one.b);
     let since = performance.now();
     for (const head of heads) {
       const [p, q, r] = [shaper.rows(head, "a"), shaper.rows(head, "b"), shaper.rows(head, "diff")];
@@ -159,10 +169,11 @@ export class Drifts {
       this.heads.set(`${number} ${head}`, {
         layer: number,
         head,
-        drift: driftOf(p, q, queries, keys),
+        drift: driftOf(p, q, queries, keys, shared),
         picture: picture(r, queries.length, keys.length),
         atLeast: shaper.sparse,
       });
+      shaper.forget(head);
       if (performance.now() - since < SLICE) continue;
       await new Promise((resolve) => setTimeout(resolve, 0));
       if (this.closed) return;

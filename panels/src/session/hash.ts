@@ -34,7 +34,7 @@ function decode(text: string): string {
 
 const SIDES: readonly Side[] = ["a", "b", "diff"];
 /** Longest value of an option that an address may carry. */
-const LONGEST = 400;
+const LONGEST = 2000;
 
 /** `step:100`, `input:2`, `run:NAME;step:100`: what differs from A. */
 function otherText({ run, step, input }: Other): string {

@@ -3,15 +3,17 @@ import { Decoder } from "../decode/decoder";
 import { RunNotFoundError } from "../decode/errors";
 import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
-import type { RunName, Source } from "../host/source";
+import type { Manifest, RunName, Source } from "../host/source";
 import { Ahead } from "./ahead";
 import { type Address, fromHash } from "./hash";
-import { type Compared, knownScene, nearestStep, Others, readScene } from "./other";
+import { type Compared, knownScene, lacks, nearestStep, Others, readScene } from "./other";
 import { Pointing } from "./pointing";
 import { Progress } from "./progress";
 import type { Scene } from "./scene";
 import { START, type State, settle } from "./state";
 import { Store } from "./store";
+
+const PLACE = ["view", "step", "input", "kind", "layer"] as const;
 
 export type Phase = "loading" | "ready" | "empty" | "error";
 
@@ -98,7 +100,7 @@ export class Session {
   /** Opens another run at its newest step, or where `patch` says. */
   async openRun(id: string, patch: Partial<State> = {}): Promise<void> {
     const run = this.runs.find((one) => one.id === id);
-    if (!run || run === this.run) return;
+    if (!run || (run === this.run && this.record)) return;
     try {
       await this.open(run, { ...this.state, step: null, ...patch });
     } catch (error) {
@@ -112,17 +114,27 @@ export class Session {
     this.record = null;
     this.scene = null;
     this.news = null;
+    this.manifestText = "";
+    this.store = new Store(this.source, run.id, this.decoder, this.progress);
+    this.state = { ...this.state, ...address } as State;
     this.phase = "loading";
     this.error = null;
     this.notify();
-    const manifests = await this.source.manifests(run.id);
-    if (turn !== this.turn) return;
+    try {
+      const manifests = await this.source.manifests(run.id);
+      if (turn === this.turn) await this.begin(manifests);
+    } catch (error) {
+      // What became of a run that nobody waits for any more is no news.
+      if (turn === this.turn) throw error;
+    } finally {
+      this.watch();
+    }
+  }
+
+  private async begin(manifests: Manifest[]): Promise<void> {
     this.manifestText = JSON.stringify(manifests);
     this.record = mergeManifests(manifests);
-    this.store = new Store(this.source, run.id, this.decoder, this.progress);
-    this.state = { ...this.state, ...address } as State;
     await this.show();
-    this.watch();
   }
 
   /** Changes the state; views hear of it at once, and again when another step's scene has been read. */
@@ -143,7 +155,9 @@ export class Session {
 
   /** Applies an address from outside; what it does not name stays. */
   apply(hash: string): void {
-    const { run, ...patch } = fromHash(hash);
+    const { run, ...named } = fromHash(hash);
+    // An address that names a place in full is all of the state; another changes what it names.
+    const patch = PLACE.every((name) => name in named) ? { ...START, ...named } : named;
     if (run !== undefined && run !== this.run?.id && this.runs.some((one) => one.id === run)) {
       void this.openRun(run, patch);
     } else this.set(patch);
@@ -186,7 +200,7 @@ export class Session {
     this.state = settle(this.state, scene);
     this.follow(scene);
     this.settlePhase("ready", null);
-    if (!this.closed) this.ahead.look(this.store as Store, this.commits, scene, this.state);
+    if (!this.closed && this.source.ranges) this.ahead.look(this.store as Store, this.commits, scene, this.state);
   }
 
   /** Reads the other side of a comparison, where there is one that has not been read. */
@@ -209,6 +223,13 @@ export class Session {
     this.compared = compared;
     this.comparedError = error;
     this.notify();
+  }
+
+  /** Why what is asked for of B cannot be drawn; null: it can, or nothing is asked. */
+  get comparedFailure(): unknown {
+    const { compared, comparedError, state } = this;
+    if (!state.compare || comparedError || !compared) return state.compare ? comparedError : null;
+    return state.side === "a" ? null : lacks(compared, state);
   }
 
   /** Makes B what is compared and A what it is compared with. */
@@ -256,6 +277,11 @@ export class Session {
       const manifests = await this.source.manifests(run.id);
       const text = JSON.stringify(manifests);
       if (run !== this.run || text === this.manifestText) return;
+      if (!this.record) {
+        // It could not be read before; while it is being opened that goes on.
+        if (this.phase !== "loading") await this.begin(manifests);
+        return;
+      }
       const record = mergeManifests(manifests);
       this.manifestText = text;
       this.adopt(record);
@@ -265,6 +291,8 @@ export class Session {
   }
 
   private adopt(record: RunRecord): void {
+    // What could not be compared may be there now.
+    if (this.comparedError) this.comparedKey = "";
     const before = this.commits;
     const atEnd = before.length === 0 || this.state.step === before[before.length - 1]!.step;
     // Keep the objects of commits that did not change: decoded scenes hang on them.

@@ -61,8 +61,8 @@ export function settle(state: State, scene: Scene): State {
   const layer = layers.includes(state.layer) ? state.layer : nearest(layers, state.layer);
   const entry = findLayer(scene, input, kind.kind, layer);
   const known = entry?.heads ?? [];
-  const kept = state.heads?.filter((head) => known.includes(head)) ?? null;
-  const heads = kept && kept.length > 0 && kept.length < known.length ? [...new Set(kept)].sort((a, b) => a - b) : null;
+  const kept = [...new Set(state.heads ?? [])].filter((head) => known.includes(head)).sort((a, b) => a - b);
+  const heads = kept.length > 0 && kept.length < known.length ? kept : null;
   const query = state.query !== null && state.query < (entry?.queries ?? 0) ? state.query : null;
   const metric = state.metric && METRICS.includes(state.metric) ? state.metric : null;
   return { ...state, input, kind: kind.kind, layer, heads, query, metric };

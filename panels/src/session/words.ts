@@ -34,10 +34,12 @@ const UNSPACED: [number, number][] = [
 export function wordsOf(axis: AxisTokens): Word[] {
   const { starts, ends, tokens } = axis;
   const joined = starts && ends ? byOffsets(axis, starts, ends) : byMarks(axis);
-  const begins = tokens.map((_, n) => n).filter((n) => n === 0 || !joined[n]);
-  return begins.map((start, i) => {
-    const end = begins[i + 1] ?? tokens.length;
-    return { text: textOf(axis, start, end), start, end };
+  const firsts = tokens.map((_, n) => n).filter((n) => n === 0 || !joined[n]);
+  const characters = new Characters();
+  const marked = tokens.some(begins);
+  return firsts.map((start, i) => {
+    const end = firsts[i + 1] ?? tokens.length;
+    return { text: textOf(axis, start, end, characters, marked), start, end };
   });
 }
 
@@ -108,6 +110,14 @@ function isSpace(character: string): boolean {
   return (code >= 0x1c && code <= 0x1f) || code === 0x85 || (code !== 0xfeff && /^\s$/.test(character));
 }
 
+/** Without white space at both ends, as Python's `str.strip` leaves it. */
+function strip(text: string): string {
+  let [from, until] = [0, text.length];
+  while (from < until && isSpace(text[from]!)) from++;
+  while (until > from && isSpace(text[until - 1]!)) until--;
+  return text.slice(from, until);
+}
+
 function isUnspaced(character: string): boolean {
   const code = character.codePointAt(0);
   return code !== undefined && UNSPACED.some(([first, last]) => first <= code && code <= last);
@@ -118,15 +128,15 @@ function readable(token: string): string {
   return text === null ? token.replaceAll("▁", " ") : text;
 }
 
-function textOf(axis: AxisTokens, start: number, end: number): string {
+function textOf(axis: AxisTokens, start: number, end: number, characters: Characters, marked: boolean): string {
   const first = axis.tokens[start]!;
   if (alone(axis, start)) return first;
   const text = source(axis, start);
   const from = axis.starts?.[start] ?? 0;
   const until = axis.ends?.[end - 1] ?? 0;
-  if (text !== null && from < until) return [...text].slice(from, until).join("").trim() || first;
+  if (text !== null && from < until) return strip(characters.of(text).slice(from, until).join("")) || first;
   const parts = axis.tokens.slice(start, end);
-  if (axis.tokens.some(begins)) return readable(parts.join("")).trim() || first;
+  if (marked) return strip(readable(parts.join(""))) || first;
   return parts.map(bare).join("") || first;
 }
 

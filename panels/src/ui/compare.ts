@@ -103,7 +103,7 @@ export class CompareBar {
 
   update(): void {
     const { session } = this;
-    const { state, scene, compared, comparedError } = session;
+    const { state, scene, compared, comparedFailure: failure } = session;
     const { compare } = state;
     const what = whatOf(compare);
     const can = WHAT.filter((one) => one === what || this.first(one) !== null);
@@ -118,18 +118,17 @@ export class CompareBar {
     this.root.classList.toggle("is-on", on);
     for (const element of [this.which, this.sides, this.turn, this.said]) element.hidden = !on;
     this.step.hidden = what !== "run";
-    this.error.textContent = comparedError ? wordsOf(comparedError) : "";
+    this.error.textContent = failure ? wordsOf(failure) : "";
     if (!compare || !what) return;
     this.fill(what, compare);
     for (const button of this.sides.children)
-      button.setAttribute("aria-pressed", String((button as HTMLElement).dataset.side === state.side));
+      button.setAttribute(
+        "aria-pressed",
+        String((button as HTMLElement).dataset.side === (failure ? "a" : state.side)),
+      );
     this.turn.disabled = compared === null;
     const b = compared ? `B: step ${compared.scene.commit.step}, ${inputName(compared.scene, compared.input, 30)}` : "";
-    this.said.textContent = comparedError
-      ? ""
-      : compared
-        ? `A: step ${state.step} · ${b}`
-        : "reading what to compare with…";
+    this.said.textContent = failure ? "" : compared ? `A: step ${state.step} · ${b}` : "reading what to compare with…";
     this.said.title = compared ? `run ${compared.run.name}` : "";
   }
 

@@ -64,9 +64,13 @@ export class Slider {
     this.input.setAttribute("aria-valuetext", this.text(value));
   }
 
-  update(value: number): void {
+  /** `said`: what it stands for, where that is more than the slider can be set to. */
+  update(value: number, said?: string): void {
     this.input.value = String(value);
     this.say(value);
+    if (said === undefined) return;
+    this.said.textContent = said;
+    this.input.setAttribute("aria-valuetext", said);
   }
 }
 

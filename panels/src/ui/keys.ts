@@ -13,6 +13,7 @@ export const KEYS: [string, string][] = [
   ["x", "swap A and B"],
   ["1 2 3", "A, B, B − A"],
   ["/", "find a token"],
+  ["p", "play the steps, in the timeline"],
   ["click a token", "its query in the neuron view"],
   ["double-click a colour", "that head alone, again: all"],
   ["Esc", "all views again"],

@@ -81,7 +81,8 @@ export class Studio {
     this.measure();
     this.release.push(session.subscribe(() => this.update()));
     const onKey = (event: KeyboardEvent): void => {
-      if (event.defaultPrevented || !session.scene) return;
+      // A dialog has its own keys.
+      if (event.defaultPrevented || !session.scene || (event.target as Element).closest?.("dialog")) return;
       if (event.key === "Escape" && this.alone !== null && !this.help.open) {
         this.alone = null;
         this.update();
@@ -254,7 +255,7 @@ export class Studio {
     const { state, compared } = session;
     const run = session.run?.id ?? "";
     const a: Shown = { session, run, store: session.store!, scene: session.scene!, state, other: null, dark };
-    if (!state.compare || state.side === "a" || session.comparedError) return a;
+    if (!state.compare || state.side === "a" || session.comparedFailure) return a;
     if (!compared) return null;
     if (state.side === "diff") return { ...a, other: compared };
     const { scene, store, input } = compared;

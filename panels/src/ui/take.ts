@@ -51,13 +51,13 @@ export class TakeMenu {
   }
 
   private async act(act: (take: Take) => Result | Promise<Result>): Promise<void> {
-    const take = this.view.take?.() ?? null;
     this.list.open = false;
-    if (!take) {
-      this.say(`nothing of the ${this.name} view is drawn yet`);
-      return;
-    }
     try {
+      const take = this.view.take?.() ?? null;
+      if (!take) {
+        this.say(`nothing of the ${this.name} view is drawn yet`);
+        return;
+      }
       this.say((await act(take)) ?? "");
     } catch (error) {
       this.say(`that failed: ${error instanceof Error ? error.message : error}`);
@@ -130,7 +130,7 @@ export async function copyText(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const area = h("textarea", { class: "take-area", "aria-hidden": "true" });
+    const area = h("textarea", { style: "position:fixed;opacity:0", "aria-hidden": "true" });
     area.value = text;
     document.body.append(area);
     area.select();

@@ -38,6 +38,8 @@ function markOf(char: string, first: boolean): string | null {
     (code >= 0x2060 && code <= 0x206f) ||
     code === 0xad ||
     code === 0xfeff ||
+    code === 0xfffe ||
+    code === 0xffff ||
     code === 0x61c ||
     (code >= 0xd800 && code <= 0xdfff);
   return hidden ? `‹${hex(code)}›` : null;

@@ -58,8 +58,29 @@ export function itemsOf({ axis, length }: Side, choices: Choices): Item[] {
   }));
 }
 
+export interface AlignedItems {
+  items: Item[];
+  /** False where the texts were aligned at their ends only. */
+  whole: boolean;
+}
+
+/** What was aligned last, by the axis of A: views, layers and both axes of a kind ask for the same again. */
+const known = new WeakMap<AxisTokens, { b: AxisTokens; choices: string; found: AlignedItems }[]>();
+const KEPT = 4;
+
 /** Items of two texts: those that are the same in both stand together, the others alone where they come. */
-export function alignedItems(a: Side, b: Side, choices: Choices): { items: Item[]; whole: boolean } {
+export function alignedItems(a: Side, b: Side, choices: Choices): AlignedItems {
+  if (!a.axis || !b.axis) return aligned(a, b, choices);
+  const list = known.get(a.axis) ?? [];
+  const wanted = JSON.stringify([choices, a.length, b.length]);
+  const before = list.find((one) => one.b === b.axis && one.choices === wanted);
+  if (before) return before.found;
+  const found = aligned(a, b, choices);
+  known.set(a.axis, [{ b: b.axis, choices: wanted, found }, ...list].slice(0, KEPT));
+  return found;
+}
+
+function aligned(a: Side, b: Side, choices: Choices): AlignedItems {
   const [left, right] = [itemsOf(a, choices), itemsOf(b, choices)];
   const { pairs, whole }: Alignment = align(
     left.map((one) => one.text),
@@ -80,7 +101,8 @@ export function itemAt(items: readonly Item[], position: number): number {
   return items.findIndex(({ a }) => a !== null && a.start <= position && position < a.end);
 }
 
-/** Whether each item is one token of A, all of them and in order: then weights can be drawn as they are stored. */
-export function isPlain(items: readonly Item[], length: number): boolean {
-  return items.length === length && items.every(({ a }, n) => a !== null && a.start === n && a.end === n + 1);
+/** Whether each item is one token of a side, all of them and in order: then weights can be drawn as they are stored. */
+export function isPlain(items: readonly Item[], length: number, side: "a" | "b" = "a"): boolean {
+  const plain = (span: Span | null, n: number): boolean => span?.start === n && span.end === n + 1;
+  return items.length === length && items.every((item, n) => plain(item[side], n));
 }

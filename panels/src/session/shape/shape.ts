@@ -107,7 +107,7 @@ export class Shaper {
     const stored = part && headRows(part.layer, head);
     if (!part || !stored) return null;
     const { normalise } = this.wanted;
-    const plain = side === "a" && isPlain(this.queries, part.layer.queries) && isPlain(this.keys, part.layer.keys);
+    const plain = isPlain(this.queries, part.layer.queries, side) && isPlain(this.keys, part.layer.keys, side);
     if (plain && !(normalise && !this.sparse)) return stored;
     const queries = this.queries.map((item) => item[side]);
     const keys = this.keys.map((item) => item[side]);
@@ -115,6 +115,11 @@ export class Shaper {
     if (!(all instanceof Float32Array)) return new PickedRows(stored, queries, keys, part.layer.keys);
     const values = merged(all, part.layer.keys, queries, keys);
     return new ComputedRows(head, keys.length, normalise && !this.sparse ? normalised(values, keys.length) : values);
+  }
+
+  /** Forgets what was computed of a head: whoever goes through all of them does not keep them. */
+  forget(head: number): void {
+    for (const side of ["a", "b", "diff"]) this.made.delete(`${head} ${side}`);
   }
 
   private difference(head: number): HeadRows | null {

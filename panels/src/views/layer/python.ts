@@ -1,6 +1,5 @@
 // Python that gets the array on screen from a run that has been opened, by the very steps that the viewer takes.
-import type { Item, Span } from "../../session/shape/items";
-import { isPlain } from "../../session/shape/items";
+import type { Item } from "../../session/shape/items";
 import type { Shaped, Wanted } from "../../session/shape/shape";
 import type { Shown } from "../view";
 import { opening, quoted, reading, runsOf } from "../python";
@@ -13,36 +12,34 @@ function indices(numbers: readonly number[]): string {
   return straight ? `list(range(${first}, ${first + numbers.length}))` : `[${numbers.join(", ")}]`;
 }
 
+/** One side of what is drawn: which array is read, and what of it is kept. */
 interface Side {
+  /** The variable it is in. */
   name: string;
-  run: string;
-  step: number | null;
-  input: number;
+  read: string;
+  /** Places of the heads in what is read. */
   heads: readonly number[];
-  queries: (Span | null)[];
-  keys: (Span | null)[];
-  /** Tokens, or words, that the axes have before any are left out. */
-  plain: { queries: boolean; keys: boolean };
+  sparse: boolean;
+  /** Places of the items of this side, null where all are kept. */
+  queries: readonly number[] | null;
+  keys: readonly number[] | null;
+  /** Of those the ones that the other side has too; null: all. */
+  shared: { queries: readonly number[]; keys: readonly number[] } | null;
 }
 
-function lines(side: Side, kind: string, layer: number, wanted: Wanted, words: boolean): string[] {
-  const { name, run, step, input, heads, plain } = side;
-  const asked = words ? ", words=True" : "";
-  const list = [`${name} = ${reading(run, step, input)}.weights(${quoted(kind)}, ${layer}${asked})`];
-  list.push(`${name} = ${name}[${indices(heads)}]  # heads ${wanted.heads.join(", ")}`);
-  const places = (spans: (Span | null)[]): string => indices(spans.flatMap((one) => (one ? [one.start] : [])));
-  if (!plain.queries) list.push(`${name} = ${name}[:, ${places(side.queries)}]`);
-  if (!plain.keys) list.push(`${name} = ${name}[:, :, ${places(side.keys)}]`);
+function lines({ name, read, heads, sparse, queries, keys, shared }: Side, wanted: Wanted, words: boolean): string[] {
+  const list = [`${name} = ${read}${words ? ", words=True)" : ")"}`];
+  const said = `# heads ${wanted.heads.join(", ")}`;
+  if (sparse) list.push(`${name} = np.stack([${name}.dense(n) for n in ${indices(heads)}])  ${said}; NaN: not stored`);
+  else list.push(`${name} = ${name}[${indices(heads)}]  ${said}`);
+  if (queries) list.push(`${name} = ${name}[:, ${indices(queries)}]`);
+  if (keys) list.push(`${name} = ${name}[:, :, ${indices(keys)}]`);
+  if (wanted.normalise) {
+    list.push(`total = ${name}.sum(axis=-1, keepdims=True)`);
+    list.push(`${name} = ${name} / (total + (total == 0))  # rows of nothing stay so`);
+  }
+  if (shared) list.push(`${name} = ${name}[:, ${indices(shared.queries)}][:, :, ${indices(shared.keys)}]`);
   return list;
-}
-
-/** Word spans counted in words, as the array between words counts them. */
-function counted(items: readonly Item[], side: "a" | "b", order: ReadonlyMap<number, number> | null): (Span | null)[] {
-  return items.map((one) => {
-    const span = one[side];
-    const at = span && order ? (order.get(span.start) ?? span.start) : span?.start;
-    return at === undefined ? null : { start: at, end: at + 1 };
-  });
 }
 
 export interface Words {
@@ -51,53 +48,54 @@ export interface Words {
   keys: ReadonlyMap<number, number>;
 }
 
+/** Where the items of a side are in what Python reads: tokens, or words counted as the array between words counts them. */
+function places(items: readonly Item[], side: "a" | "b", words: ReadonlyMap<number, number> | null): number[] {
+  return items.flatMap((one) => {
+    const span = one[side];
+    return span ? [words ? (words.get(span.start) ?? 0) : span.start] : [];
+  });
+}
+
 export function layerPython(
   shown: Shown,
   reader: LayerReader,
   shaped: Shaped,
-  wanted: Wanted,
+  asked: Wanted,
   words: { a: Words; b: Words | null } | null,
 ): string {
   const { state, other } = shown;
   const runs = runsOf(shown);
-  const both = (items: readonly Item[]): Item[] => (other ? items.filter((one) => one.a && one.b) : [...items]);
-  const [queries, keys] = [both(shaped.queries), both(shaped.keys)];
-  const head = opening(runs);
-  if (shaped.sparse) {
-    const ask = `.weights(${quoted(state.kind)}, ${state.layer})  # SparseWeights: the greatest of each row`;
-    return [...head, `weights = ${reading("run", state.step, state.input)}${ask}`].join("\n");
-  }
+  // What needs every weight was not done where some are not stored.
+  const wanted = shaped.sparse ? { ...asked, normalise: false, mean: false } : asked;
+  const { queries, keys } = shaped;
+  const heads = wanted.heads.filter((one) => !shaped.absent.includes(one));
   const sideOf = (side: "a" | "b", name: string): Side => {
     const layer = side === "a" ? reader.a! : reader.b!;
     const order = words?.[side] ?? null;
-    const plain = (items: readonly Item[], length: number, counts: ReadonlyMap<number, number> | null): boolean =>
-      counts
-        ? items.length === counts.size
-        : isPlain(
-            items.map((one) => ({ ...one, a: one[side] })),
-            length,
-          );
+    const there = (items: readonly Item[]): Item[] => items.filter((one) => one[side]);
+    const kept = (items: readonly Item[], length: number, counts: ReadonlyMap<number, number> | null) => {
+      const found = places(items, side, counts);
+      return found.length === (counts?.size ?? length) ? null : found;
+    };
+    const common = (items: readonly Item[]): number[] => there(items).flatMap((one, n) => (one.a && one.b ? [n] : []));
+    const whole = !other || [...queries, ...keys].every((one) => one.a && one.b);
+    const b = side === "b" && other;
+    const at = b ? [other.scene.commit.step, other.input] : [state.step, state.input];
+    const run = b && runs.other !== null ? "other" : "run";
     return {
       name,
-      run: side === "b" && runs.other !== null ? "other" : "run",
-      step: side === "b" && other ? other.scene.commit.step : state.step,
-      input: side === "b" && other ? other.input : state.input,
-      heads: wanted.heads.filter((one) => !shaped.absent.includes(one)).map((one) => layer.heads.indexOf(one)),
-      queries: counted(queries, side, order?.queries ?? null),
-      keys: counted(keys, side, order?.keys ?? null),
-      plain: {
-        queries: plain(queries, layer.queries, order?.queries ?? null),
-        keys: plain(keys, layer.keys, order?.keys ?? null),
-      },
+      read: `${reading(run, at[0]!, at[1]!)}.weights(${quoted(state.kind)}, ${state.layer}`,
+      heads: heads.map((one) => layer.heads.indexOf(one)),
+      sparse: layer.stored === "sparse",
+      queries: kept(queries, layer.queries, order?.queries ?? null),
+      keys: kept(keys, layer.keys, order?.keys ?? null),
+      shared: whole ? null : { queries: common(queries), keys: common(keys) },
     };
   };
-  const names = other ? (["a", "b"] as const) : (["a"] as const);
-  const body = names.flatMap((side) => {
-    const name = other ? side : "weights";
-    const list = lines(sideOf(side, name), state.kind, state.layer, wanted, words !== null);
-    return wanted.normalise ? [...list, `${name} = ${name} / ${name}.sum(axis=-1, keepdims=True)`] : list;
-  });
+  const body = other
+    ? [...lines(sideOf("a", "a"), wanted, words !== null), ...lines(sideOf("b", "b"), wanted, words !== null)]
+    : lines(sideOf("a", "weights"), wanted, words !== null);
   if (other) body.push("weights = b - a  # of the tokens that are in both");
   if (wanted.mean) body.push("weights = weights.mean(axis=0)");
-  return [...head, ...body].join("\n");
+  return [...opening(runs, shaped.sparse ? ["import numpy as np"] : []), ...body].join("\n");
 }

@@ -6,6 +6,7 @@ import { MEAN, type Shaped } from "../../session/shape/shape";
 import { wordsOf } from "../../session/words";
 import { type Ink, inkOf } from "../../draw/ink";
 import { type Part, sheet } from "../../ui/paper";
+import { shapingWords, sidesName, sidesWords } from "../caption";
 import type { NumberTable, Shown, Take } from "../view";
 import { layerPython, type Words } from "./python";
 import { type LayerReader, wantedOf } from "./reader";
@@ -21,13 +22,12 @@ export function takeLayer(
 ): Take {
   const { state, other } = shown;
   const wanted = wantedOf(shown);
-  const heads =
-    wanted.mean && !shaped.sparse ? `mean of heads ${wanted.heads.join(", ")}` : `heads ${wanted.heads.join(", ")}`;
-  const side = other ? ` minus step ${state.step}` : "";
-  const step = other ? other.scene.commit.step : state.step;
-  const title = `Attention of ${state.kind}, layer ${state.layer}, ${heads}, step ${step}${side}, input ${state.input}`;
+  const all = wanted.heads.filter((one) => !shaped.absent.includes(one)).join(", ");
+  const heads = wanted.mean && !shaped.sparse ? `mean of heads ${all}` : `heads ${all}`;
+  const done = shaped.sparse ? { ...wanted, words: false, normalise: false } : wanted;
+  const title = `Attention of ${state.kind}, layer ${state.layer}, ${heads}${shapingWords(done)}, ${sidesWords(shown)}`;
   return {
-    name: `${view}-step${step}-input${state.input}-${state.kind.replaceAll(">", "-")}-layer${state.layer}`,
+    name: `${view}-${sidesName(shown)}-${state.kind.replaceAll(">", "-")}-layer${state.layer}`,
     title,
     svg: () => {
       const ink = inkOf(root);

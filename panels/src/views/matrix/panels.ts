@@ -13,6 +13,10 @@ import type { Region } from "./region";
 export interface Panel {
   title: string;
   rows: HeadRows;
+  /** The layer whose recorded picture may stand for it; null: a difference has none. */
+  layer: WeightLayer | null;
+  /** Which side's tokens its rows and columns are. */
+  side: "a" | "b";
   signed: boolean;
   colour: Rgb;
   negative: Rgb;
@@ -23,11 +27,18 @@ export interface Panel {
 const nameOf = (head: number): string => (head === MEAN ? "mean of heads" : `head ${head}`);
 
 /** One panel for each head; of one head that is compared, both sides beside their difference. */
-export function panelsOf(shaped: Shaped, sides: { a: Shaped; b: Shaped } | null, dark: boolean): Panel[] {
+export function panelsOf(
+  shaped: Shaped,
+  sides: { a: Shaped; b: Shaped } | null,
+  layers: { a: WeightLayer; b: WeightLayer | null },
+  dark: boolean,
+): Panel[] {
   const theme = dark ? "dark" : "light";
-  const make = (from: Shaped, rows: HeadRows, title: string): Panel => ({
+  const make = (from: Shaped, rows: HeadRows, title: string, side: "a" | "b" = "a"): Panel => ({
     title,
     rows,
+    layer: from.signed ? null : layers[side],
+    side,
     signed: from.signed,
     colour: from.signed ? POSITIVE[theme] : fromHex(colourOf(rows.head, dark)),
     negative: NEGATIVE[theme],
@@ -40,7 +51,7 @@ export function panelsOf(shaped: Shaped, sides: { a: Shaped; b: Shaped } | null,
   if (sides && only && shaped.heads.length === 1) {
     return [
       ...sides.a.heads.map((rows) => beside(make(sides.a, rows, `A, ${nameOf(rows.head)}`))),
-      ...sides.b.heads.map((rows) => beside(make(sides.b, rows, `B, ${nameOf(rows.head)}`))),
+      ...sides.b.heads.map((rows) => beside(make(sides.b, rows, `B, ${nameOf(rows.head)}`, "b"))),
       make(shaped, only, "B − A"),
     ];
   }
@@ -56,9 +67,9 @@ export interface Pooled {
 }
 
 /** Values of a region in no more cells than there are pixels. */
-export function cellsOf(panel: Panel, layer: WeightLayer, region: Region, width: number, height: number): Pooled {
+export function cellsOf(panel: Panel, region: Region, width: number, height: number): Pooled {
   const [rows, columns] = [region.bottom - region.top, region.right - region.left];
-  const far = fromPicture(panel, layer, region, width, height);
+  const far = fromPicture(panel, region, width, height);
   if (far) return { cells: far, picture: true, several: true };
   const pool = new Pool(rows, columns, Math.min(rows, height), Math.min(columns, width));
   for (let i = region.top; i < region.bottom; i++) {
@@ -71,10 +82,11 @@ export function cellsOf(panel: Panel, layer: WeightLayer, region: Region, width:
  * The recorded picture of a layer that is stored sparse, where the region shows so much that its cells are no coarser than
  * what the eye gets: it holds the greatest of all weights of a cell, of those too that are not stored.
  */
-function fromPicture(panel: Panel, layer: WeightLayer, region: Region, width: number, height: number): Cells | null {
-  if (layer.stored !== "sparse" || panel.signed) return null;
+function fromPicture(panel: Panel, region: Region, width: number, height: number): Cells | null {
+  const { layer, side } = panel;
+  if (layer?.stored !== "sparse") return null;
   const { picture, queries, keys } = layer;
-  if (!isPlain(panel.queries, queries) || !isPlain(panel.keys, keys)) return null;
+  if (!isPlain(panel.queries, queries, side) || !isPlain(panel.keys, keys, side)) return null;
   const [rows, columns] = [region.bottom - region.top, region.right - region.left];
   if (picture.rows === 0 || rows <= Math.min(height, picture.rows) || columns <= Math.min(width, picture.columns))
     return null;

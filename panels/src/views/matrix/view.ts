@@ -141,7 +141,7 @@ class MatrixView implements View {
       this.shaped = shaped;
       const alone = shown.other && shaped.heads.length === 1;
       const sides = alone ? { a: this.reader.shape(shown, "a"), b: this.reader.shape(shown, "b") } : null;
-      this.panels = panelsOf(shaped, sides, dark);
+      this.panels = panelsOf(shaped, sides, { a: this.reader.a!, b: this.reader.b }, dark);
       const texts = [...shaped.queries, ...shaped.keys].map((one) => one.text);
       this.byteLevel = options["weights.words"] !== "1" && isByteLevel(texts);
       // Words come first: they take room from the plots.
@@ -161,7 +161,9 @@ class MatrixView implements View {
       );
       this.whole.disabled = regionText(this.region(), layout.queries, layout.keys) === null;
     }
-    this.tell(null);
+    const { cell, shaped } = this;
+    const inside = cell && shaped && cell.row < shaped.queries.length && cell.column < shaped.keys.length;
+    this.tell(inside ? cell : null);
     this.follow(session.pointing.of(this));
     this.frame.ready(this.ready());
   }
@@ -201,9 +203,8 @@ class MatrixView implements View {
     const axes = this.panels.length < WITHOUT_AXES ? { ...shaped, byteLevel: this.byteLevel } : null;
     const margins = marginsOf(axes);
     const { width, height } = this.layout(this.panels.length, region, margins);
-    const layer = this.reader.a!;
     const [w, hh] = [Math.round(width * ratio), Math.round(height * ratio)];
-    this.pooled = this.panels.map((panel) => cellsOf(panel, layer, region, w, hh));
+    this.pooled = this.panels.map((panel) => cellsOf(panel, region, w, hh));
     const one = state.options["matrix.scale"] === "one";
     const most = (signed: boolean): number =>
       greatest(this.pooled.flatMap((pooled, n) => (this.panels[n]!.signed === signed ? [pooled.cells] : [])));
@@ -370,7 +371,7 @@ class MatrixView implements View {
 
   take(): Take | null {
     const { shown, shaped } = this;
-    if (!shown || !shaped) return null;
+    if (!shown || !shaped || this.specs.length === 0) return null;
     const images = this.plots.map((one) => one.image);
     const picture = (ink: Ink): ReturnType<typeof matrixPicture> => matrixPicture(this.specs, images, ink);
     return takeLayer("matrix", shown, this.reader, shaped, leastOf(shown), picture, this.root);

@@ -1,7 +1,7 @@
 // The model view's row of controls: what heads are sorted by, and from which value on they count.
 import type { Session } from "../../session/session";
 import { Choice, Slider } from "../../ui/controls";
-import { h, short } from "../../ui/dom";
+import { h } from "../../ui/dom";
 import { MEANING, UNITS } from "./facts";
 import { DRIFT } from "./drifting";
 import { LEAST, type Ranking, SORT } from "./order";
@@ -26,7 +26,7 @@ export class ModelControls {
       "from",
       "least value of the metric; heads below it are dimmed",
       { min: 0, max: STOPS, step: 1 },
-      (stop) => `${short(this.value(stop))}${this.unit}`,
+      (stop) => `${stop > 0 ? rounded(this.value(stop)) : "0"}${this.unit}`,
       (stop) => session.choose({ [LEAST]: stop > 0 ? rounded(this.value(stop)) : null }),
     );
     root.append(this.sort.root, this.least.root, this.said);
@@ -49,14 +49,17 @@ export class ModelControls {
     const { metric, most, least, count, of } = ranked;
     this.most = most > 0 ? most : 1;
     this.unit = unitOf(metric);
-    this.least.update(Math.round((Math.min(least, this.most) / this.most) * STOPS));
+    this.least.update(Math.round((Math.min(least, this.most) / this.most) * STOPS), `${least}${this.unit}`);
     const words = least > 0 ? `${count} of ${of} heads stay` : `all ${of} heads`;
     if (this.said.textContent !== words) this.said.textContent = words;
   }
 }
 
-/** Rounded down, so that the greatest value still reaches itself. */
-const rounded = (value: number): string => String(Math.floor(value * 1000) / 1000);
+/** Three digits, rounded down, so that the greatest value still reaches itself. */
+function rounded(value: number): string {
+  const factor = 10 ** (2 - Math.floor(Math.log10(value)));
+  return String(Number((Math.floor(value * factor) / factor).toPrecision(3)));
+}
 
 const meaningOf = (name: Ranking): string => (name === "drift" ? DRIFT : MEANING[name]);
 

@@ -66,6 +66,9 @@ export class Drifting {
   }
 }
 
+/** Of a head that cannot be compared: not a difference of nothing, but nothing that anybody knows. */
+const UNKNOWN: SignedPicture = { rows: 1, columns: 1, values: Float32Array.of(Number.NaN), signed: true };
+
 /** Pictures of B − A, all in the scale of the greatest difference there is. */
 export function differences(drifts: Drifts): (layer: number, head: number) => SignedPicture | null {
   let most = 0;
@@ -73,7 +76,7 @@ export function differences(drifts: Drifts): (layer: number, head: number) => Si
     for (const value of picture.values) if (Math.abs(value) > most) most = Math.abs(value);
   return (layer, head) => {
     const found = drifts.get(layer, head);
-    if (!found) return null;
+    if (!found) return drifts.done || drifts.failed.has(layer) ? UNKNOWN : null;
     const values = most > 0 ? found.picture.values.map((value) => value / most) : found.picture.values;
     return { ...found.picture, values, signed: true };
   };
@@ -84,7 +87,10 @@ export function driftRank(kind: KindEntry, drifts: Drifts): Ranked[] {
   const size = (value: number): number => (Number.isNaN(value) ? -1 : value);
   return kind.layers
     .flatMap(({ layer, heads }) =>
-      heads.map((head) => ({ layer, head, value: drifts.get(layer, head)?.drift ?? Number.NaN })),
+      heads.map((head) => {
+        const found = drifts.get(layer, head);
+        return { layer, head, value: found?.drift ?? Number.NaN, atLeast: found?.atLeast ?? false };
+      }),
     )
     .sort((a, b) => size(b.value) - size(a.value));
 }
@@ -101,8 +107,8 @@ export function driftWords(drifts: Drifts | null, { layer, head }: Place): strin
 /** The heads that have moved most, as buttons. */
 export function movers(kind: KindEntry, drifts: Drifts, pick: (place: Place) => void): HTMLElement {
   const box = h("div", { class: "standouts" });
-  const ranked = driftRank(kind, drifts).filter((one) => one.value > 0);
-  for (const place of ranked.slice(0, 6)) {
+  const ranked = driftRank(kind, drifts).filter((one) => !Number.isNaN(one.value));
+  for (const place of ranked.filter((one) => one.value > 0).slice(0, 6)) {
     const found = drifts.get(place.layer, place.head)!;
     box.append(
       h(
@@ -115,8 +121,12 @@ export function movers(kind: KindEntry, drifts: Drifts, pick: (place: Place) => 
     );
   }
   if (box.childElementCount > 0) box.prepend(h("h3", {}, "Heads that moved most"));
-  const failed = [...drifts.failed.keys()];
-  if (failed.length > 0) box.append(h("p", { class: "dim" }, `Layers ${failed.join(", ")} could not be compared.`));
+  const reasons = [...drifts.failed.values()].map((one) => (one instanceof Error ? one.message : String(one)));
+  if (drifts.done) {
+    const absent = ranked.length < kind.layers.reduce((sum, one) => sum + one.heads.length, 0);
+    if (absent && reasons.length === 0) reasons.push("heads that B lacks, or that share no row, have no drift");
+  }
+  for (const reason of new Set(reasons.slice(0, 12))) box.append(h("p", { class: "dim" }, `Not compared: ${reason}.`));
   return box;
 }
 

@@ -14,6 +14,8 @@ export interface Place {
 export interface Ranked extends Place {
   /** NaN where the metric is not defined. */
   value: number;
+  /** The value is a lower bound. */
+  atLeast?: boolean;
 }
 
 /** What heads can be ranked by: a metric, or how far they have moved where two sides are compared. */

@@ -51,18 +51,34 @@ export interface AskedDifference {
   /** The other side; without a run of its own it is in the same. */
   other: { run: string | null; step: number; input: number };
   kind: string;
+  /** Those of which both sides store all weights. */
   layers: readonly number[];
+  pair: Asked["pair"];
+}
+
+/** Places of the tokens that a pair filter keeps of one step's input, as lines that set `queries` and `keys`. */
+function pairLines(pair: NonNullable<Asked["pair"]>, step: string, input: number): string[] {
+  const side = (n: 0 | 1): string =>
+    `[i for i, one in enumerate(${step}.inputs[${input}].axes[${quoted(pair.axes[n])}].segments) if one == ${pair.segments[n]}]`;
+  return [`queries = ${side(0)}`, `keys = ${side(1)}`];
 }
 
 /** Of texts that are the same on both sides: the difference, and how far each head has moved. */
-export function differencePython({ run, step, input, other, kind, layers }: AskedDifference): string {
-  const of = `.weights(${quoted(kind)}, layer) for layer in [${layers.join(", ")}]}`;
+export function differencePython({ run, step, input, other, kind, layers, pair }: AskedDifference): string {
+  const kept = pair ? "[:, queries][:, :, keys]" : "";
+  const side = (name: string, variable: string, at: number): string[] => [
+    ...(pair ? pairLines(pair, variable, at) : []),
+    `${name} = {layer: ${variable}.weights(${quoted(kind)}, layer)${kept} for layer in [${layers.join(", ")}]}`,
+  ];
   return [
     ...opening({ run, other: other.run }),
     `a = ${reading("run", step, input)}`,
     `b = ${reading(other.run === null ? "run" : "other", other.step, other.input)}`,
-    `before = {layer: a${of}`,
-    `after = {layer: b${of}`,
+    ...(layers.length > 0
+      ? []
+      : ["# No layer has all of its weights stored on both sides: see SparseWeights.row for those that are."]),
+    ...side("before", "a", input),
+    ...side("after", "b", other.input),
     "weights = {layer: after[layer] - before[layer] for layer in before}  # where tokens differ, select those that both have",
     "drift = {layer: attnlog.drift(before[layer], after[layer]) for layer in before}  # bits, one for each head",
     "",
@@ -87,9 +103,7 @@ export function modelPython(asked: Asked): string {
     );
   }
   if (stored === "dense" && pair) {
-    const side = (n: 0 | 1): string =>
-      `[i for i, one in enumerate(step.inputs[${input}].axes[${quoted(pair.axes[n])}].segments) if one == ${pair.segments[n]}]`;
-    lines.push(`queries = ${side(0)}`, `keys = ${side(1)}`);
+    lines.push(...pairLines(pair, "step", input));
     lines.push("weights = {layer: found[:, queries][:, :, keys] for layer, found in weights.items()}");
   }
   return `${lines.join("\n")}\n`;

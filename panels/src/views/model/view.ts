@@ -5,8 +5,9 @@ import { inkOf } from "../../draw/ink";
 import type { Style } from "../../draw/thumbnails";
 import { keyAxis, kindName, queryAxis } from "../../session/kinds";
 import { hasPair, PAIR_NAMES } from "../../session/pair";
-import { axisOf, type KindEntry, kindsOf } from "../../session/scene";
+import { axisOf, findLayer, type KindEntry, kindsOf } from "../../session/scene";
 import type { Drifts } from "../../session/drift";
+import type { Compared } from "../../session/other";
 import type { Session } from "../../session/session";
 import { chosenHeads } from "../../session/state";
 import { h, s } from "../../ui/dom";
@@ -14,6 +15,7 @@ import { Hint } from "../../ui/hint";
 import { sheet } from "../../ui/paper";
 import { runsOf } from "../python";
 import { definedMetrics } from "../timeline/series";
+import { sidesName, sidesWords } from "../caption";
 import { Frame, readyKey, type Shown, type Take, type View, type ViewType } from "../view";
 import { noAttention } from "../why";
 import { ModelControls } from "./controls";
@@ -286,13 +288,19 @@ class ModelView implements View {
     const { kind, sort, least, defined, paired } = content;
     const by = sort ? `, ranked by ${sort}` : "";
     const pair = paired ? `, ${PAIR_NAMES[state.pair]}` : "";
-    const title = `Attention of ${kindName(kind.kind)}, all heads${by}${pair}, step ${state.step}, input ${state.input}`;
+    const title = `Attention of ${kindName(kind.kind)}, all heads${by}${pair}, ${sidesWords(shown)}`;
     const stored = (what: "attention" | "sparse"): number[] =>
       kind.layers.filter((one) => one.rows.some((row) => scene.index[what][row]! >= 0)).map((one) => one.layer);
     const dense = stored("attention");
     const segment = (letter: string | undefined): number => (letter === "b" ? 1 : 0);
+    const pairs = paired
+      ? {
+          axes: [queryAxis(state.kind), keyAxis(state.kind)] as [string, string],
+          segments: [segment(state.pair[0]), segment(state.pair[1])] as [number, number],
+        }
+      : null;
     return {
-      name: `model-step${state.step}-input${state.input}-${state.kind.replaceAll(">", "-")}${sort ? `-${sort}` : ""}`,
+      name: `model-${sidesName(shown)}-${state.kind.replaceAll(">", "-")}${sort ? `-${sort}` : ""}`,
       title,
       svg: () => {
         const { parts, width, height } = this.grid.shapes();
@@ -307,7 +315,8 @@ class ModelView implements View {
         if (other) {
           const there = { step: other.scene.commit.step, input: other.input };
           const named = { run: otherRun, ...there };
-          return differencePython({ ...place, other: named, layers: dense });
+          const both = dense.filter((layer) => denseIn(other, state.kind, layer));
+          return differencePython({ ...place, other: named, layers: both, pair: pairs });
         }
         return modelPython({
           run,
@@ -319,12 +328,7 @@ class ModelView implements View {
           least,
           layers: dense.length > 0 ? dense : stored("sparse"),
           stored: dense.length > 0 ? "dense" : stored("sparse").length > 0 ? "sparse" : null,
-          pair: paired
-            ? {
-                axes: [queryAxis(state.kind), keyAxis(state.kind)],
-                segments: [segment(state.pair[0]), segment(state.pair[1])],
-              }
-            : null,
+          pair: pairs,
         });
       },
     };
@@ -353,7 +357,14 @@ class ModelView implements View {
 const MIXED =
   "Pictures of long inputs are pooled: their cells at the border between the two texts hold tokens of both.";
 
-const SIGNED = "Blue: greater in B. Orange: greater in A. Colours reach to the greatest difference there is.";
+/** Whether B stores all weights of a layer. */
+function denseIn({ scene, input }: Compared, kind: string, layer: number): boolean {
+  const rows = findLayer(scene, input, kind, layer)?.rows ?? [];
+  return rows.some((row) => scene.index.attention[row]! >= 0);
+}
+
+const SIGNED =
+  "Blue: greater in B. Orange: greater in A. Hatched: not known. Colours reach to the greatest difference there is.";
 
 export const modelView: ViewType = {
   name: "model",

@@ -1,5 +1,5 @@
 // The timeline's chart: lines over steps on labelled axes. Lines are drawn when numbers change; moving the step moves marks.
-import { nice, ticks, tickText } from "../../draw/axis";
+import { extent, nice, ticks, tickText } from "../../draw/axis";
 import { headColour } from "../../draw/colour";
 import type { Ink } from "../../draw/ink";
 import { s } from "../../ui/dom";
@@ -215,7 +215,7 @@ export class Chart {
 /** Metrics are never negative: 0 stays in sight. */
 function rangeOf(series: Series[]): Range {
   const values = series.flatMap((one) => finite(one.values));
-  return values.length > 0 ? nice(0, Math.max(...values, 1e-3), 3) : [0, 1];
+  return values.length > 0 ? nice(0, Math.max(extent(values)[1], 1e-3), 3) : [0, 1];
 }
 
 /**
@@ -225,7 +225,7 @@ function rangeOf(series: Series[]): Range {
 export function besideScales(beside: readonly Recorded[]): { ranges: Range[]; shared: Range | null } {
   const spread = (all: readonly Recorded[]): Range => {
     const values = all.flatMap((one) => finite(one.values));
-    return values.length > 0 ? nice(Math.min(...values), Math.max(...values), 4) : [0, 1];
+    return values.length > 0 ? nice(...extent(values), 4) : [0, 1];
   };
   const losses = beside.filter((one) => isLoss(one.name));
   const together: Range | null = losses.length > 0 ? spread(losses) : null;

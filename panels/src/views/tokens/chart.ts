@@ -1,5 +1,5 @@
 // A small line chart: one statistic of the chosen token over the layers, beside the mean of all tokens.
-import { nice, ticks, tickText } from "../../draw/axis";
+import { extent, nice, ticks, tickText } from "../../draw/axis";
 import { s } from "../../ui/dom";
 import type { Ink } from "../../draw/ink";
 import { round, words } from "../../ui/paper";
@@ -33,8 +33,7 @@ function path(data: ChartData, values: number[], x: (n: number) => number, y: (v
 export function chart(data: ChartData, ink: Ink, width: number, height: number): SVGElement {
   const node = s("g", { "font-size": 10.5 });
   const known = [...data.values, ...data.mean].filter(Number.isFinite);
-  const low = Math.min(...known);
-  const high = Math.max(...known);
+  const [low, high] = extent(known);
   const range = known.length > 0 ? nice(low, high > low ? high : low + 1e-3, 3) : ([0, 1] as [number, number]);
   const bottom = height - EDGE.bottom;
   const first = data.layers[0] ?? 0;

@@ -1,4 +1,5 @@
 // How strongly tokens are shaded: signed strength from −1 to 1, and what of it the page's ink can bear.
+import { extent } from "../../draw/axis";
 import { css, NEGATIVE, POSITIVE } from "../../draw/colour";
 import { fullScale, strength } from "../../draw/strips";
 
@@ -27,8 +28,7 @@ export function bySize(values: ArrayLike<number>): (at: number) => number {
 /** Strengths from the least value, unshaded, to the greatest: for numbers of which nought is far away. */
 export function byRange(values: ArrayLike<number>): (at: number) => number {
   const known = Array.from(values).filter((value) => Number.isFinite(value));
-  const low = Math.min(...known);
-  const high = Math.max(...known);
+  const [low, high] = extent(known);
   return (at) => {
     const value = values[at] ?? Number.NaN;
     return Number.isNaN(value) ? Number.NaN : high > low ? (value - low) / (high - low) : 0;

@@ -1,4 +1,5 @@
 // Statistics of hidden states: of the chosen token over the layers, and of all tokens after one layer.
+import { extent } from "../../draw/axis";
 import { STATISTICS, type StateLayer, type Statistic } from "../../decode/types";
 import { kindName } from "../../session/kinds";
 import type { Session } from "../../session/session";
@@ -87,7 +88,7 @@ export class StatesSection extends Section {
         ? "not defined there"
         : signed
           ? "blue above 0, orange below"
-          : `pale ${text(Math.min(...known))}, full ${text(Math.max(...known))}`;
+          : `pale ${text(extent(known)[0])}, full ${text(extent(known)[1])}`;
     this.note.textContent = `${name[0]!.toUpperCase()}${name.slice(1)} ${where}: ${MEANING[name]}; ${span}.`;
     const shade = signed ? bySize(shaded) : byRange(shaded);
     const say = (at: number): string => `${name} ${text(shaded[at]!)}`;

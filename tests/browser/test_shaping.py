@@ -219,3 +219,33 @@ def test_saved_pictures_of_all_views_share_caption_paper_and_ink(new_page: Pages
         assert caption is not None
         assert " ".join(one.text or "" for one in caption) == taken["title"]
         assert {one.get("fill") for one in caption} == {ink}
+
+
+def test_copied_python_of_a_long_input_has_nan_where_nothing_is_stored(page: Page, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(page, embedded("long"), "#heads=1")
+    ready(page, head="100/0/self/0")
+    code = inspect(page, "head.taken().python")
+    monkeypatch.chdir(GOLDEN)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    kept = inspect(page, "head.weights(1)")
+    weights = found["weights"][0]
+    assert (~np.isnan(weights)).sum(axis=1).tolist() == kept["counts"]
+    assert weights[~np.isnan(weights)] == pytest.approx(np.array(kept["weights"]), abs=1e-6)
+
+
+def test_python_normalises_before_it_takes_the_tokens_that_both_have(
+    page: Page, show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = capture(["a", "b", "c"]), capture(["a", "x", "c", "y"])
+    layers = (*a.layers, *(replace(one, input=1) for one in b.layers))
+    run = written(tmp_path / "sides", [replace(a, inputs=(*a.inputs, *b.inputs), layers=layers)], "f32")
+    show(page, embedded(run), "#heads=1&weights.norm=1&compare=input:1")
+    page.wait_for_selector('[data-view="head"][data-ready]')
+    until(page, "studio.head.signed")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(inspect(page, "head.taken().python"), found)
+    drawn = shown(page, 1)
+    both = [n for n, text in enumerate(inspect(page, "head.items.query")) if text in ("a", "c")]
+    assert drawn[np.ix_(both, both)] == pytest.approx(found["weights"][0], abs=1e-6)

@@ -176,3 +176,46 @@ test("the cache forgets what was unused longest", () => {
   assert.deepEqual([cache.get("a"), cache.get("b"), cache.get("c")], [1, undefined, 3]);
   assert.equal(cache.size, 8);
 });
+
+test("a run that answers late with a failure does not take the place of the one that was opened after it", async () => {
+  const from = source("decoder", true);
+  const read = from.manifests;
+  from.runs = async () => ["a", "b"].map((id) => ({ id, name: id }));
+  let fail: (error: Error) => void = () => undefined;
+  from.manifests = (run) => (run === "a" ? new Promise((_, reject) => (fail = reject)) : read.call(from, run));
+  const session = new Session(from, false);
+  const first = session.start("#run=a");
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await session.openRun("b");
+  await settled(session);
+  fail(new Error("a is away"));
+  await first;
+  assert.deepEqual([session.phase, session.run?.id, session.error], ["ready", "b", null]);
+  session.close();
+});
+
+test("a run that could not be read is opened once it answers", async () => {
+  const from = source("decoder", true);
+  const read = from.manifests;
+  from.manifests = () => Promise.reject(new Error("away"));
+  const session = new Session(from, false);
+  await session.start("");
+  assert.equal(session.phase, "error");
+  from.manifests = (run) => read.call(from, run);
+  await session.refresh();
+  await settled(session);
+  assert.equal(session.phase, "ready");
+  assert.equal(session.state.step, 200);
+  session.close();
+});
+
+test("an address in full is all of the state; another changes what it names", async () => {
+  const session = new Session(source("decoder", true), false);
+  await session.start("#step=0&heads=1&compare=step:200&weights.words=1");
+  await settled(session);
+  session.apply("#layer=1");
+  assert.deepEqual([session.state.heads, session.state.layer], [[1], 1]);
+  session.apply("#view=head&step=0&input=0&kind=self&layer=0");
+  assert.deepEqual([session.state.heads, session.state.compare, session.state.options], [null, null, {}]);
+  session.close();
+});

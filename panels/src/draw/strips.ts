@@ -1,6 +1,10 @@
 // Strips of signed numbers: blue for positive, orange for negative, strength as opacity.
 import { NEGATIVE, POSITIVE, type Rgb } from "./colour";
 
+/** Pixels between the marks of what is not known, and their colour. */
+const HATCH = 4;
+const UNKNOWN: Rgb = [128, 134, 144];
+
 export interface Strip {
   values: ArrayLike<number>;
   /** Top edge in device pixels. */
@@ -30,6 +34,11 @@ export function paintStrips(
     const line = new Uint8ClampedArray(pixels * 4);
     for (let x = 0; x < pixels; x++) {
       const value = values[Math.floor((x * values.length) / pixels)] ?? 0;
+      if (Number.isNaN(value)) {
+        // Nobody knows it: left blank it would look like nought.
+        if (x % HATCH === 0) line.set([...UNKNOWN, 110], x * 4);
+        continue;
+      }
       const colour: Rgb = value >= 0 ? positive : negative;
       line[x * 4] = colour[0];
       line[x * 4 + 1] = colour[1];

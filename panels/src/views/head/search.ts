@@ -64,9 +64,13 @@ export class Search {
     this.input.select();
   }
 
-  /** Looks again: the tokens have changed. */
+  /** Looks again, where tokens have changed; nothing scrolls for it. */
   again(): void {
-    if (this.input.value !== "") this.look();
+    if (this.input.value === "") return;
+    this.found = this.events.look(this.input.value);
+    this.at = Math.min(this.at, this.found.all.length - 1);
+    this.events.show(this.found);
+    this.said.textContent = this.found.all.length === 0 ? "none" : `${this.at + 1} of ${this.found.all.length}`;
   }
 
   private look(): void {

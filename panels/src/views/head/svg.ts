@@ -11,6 +11,8 @@ import type { Stage } from "./stage";
 
 /** Items of a column that are still drawn as shapes. */
 const VECTOR = 256;
+/** Lines that are still drawn as shapes: more make a file that nothing opens. */
+const MOST_SHAPES = 30_000;
 const ROW = 20;
 const SPACE = { side: 150, lines: 420 };
 export const WIDTH = SPACE.side * 2 + SPACE.lines;
@@ -24,12 +26,13 @@ export function headPicture(
 ): Part {
   const most = Math.max(shaped.queries.length, shaped.keys.length);
   const whole = most <= VECTOR;
+  const shapes = whole && countLines(shaped, heads, least) <= MOST_SHAPES;
   const layout = stage.layout!;
   const first = whole ? 0 : Math.floor(layout.top / layout.row);
   const end = whole ? most : Math.min(most, first + Math.ceil(layout.height / layout.row));
   const node = s("g");
   const y = (index: number): number => (index - first + 0.5) * ROW;
-  if (whole) {
+  if (shapes) {
     for (const { rows, colour, negative } of heads) {
       const group = s("g", { fill: "none", "stroke-width": 1.25 });
       for (let i = 0; i < shaped.queries.length; i++) {
@@ -55,6 +58,13 @@ export function headPicture(
   column(shaped.queries, SPACE.side - 8, "end");
   column(shaped.keys, WIDTH - SPACE.side + 8, "start");
   return { node, height: (end - first) * ROW };
+}
+
+function countLines({ queries, keys }: Shaped, heads: readonly HeadLines[], least: number): number {
+  let count = 0;
+  for (const { rows } of heads)
+    for (let i = 0; i < queries.length; i++) rows.row(i, 0, keys.length, least, () => count++);
+  return count;
 }
 
 /** From the left column to the right, level at both ends as the splat's lines are. */

@@ -7,7 +7,7 @@ import { box, type Part, pixels, words } from "../../ui/paper";
 import { plain } from "../../ui/tokens";
 import type { PlotSpec } from "./plot";
 
-/** Cells of one matrix that are still drawn as shapes: 256 tokens either way. */
+/** Cells of a picture that are still drawn as shapes: those of 256 tokens either way. */
 const VECTOR = 256 * 256;
 const EDGE = { left: 110, top: 100, title: 22, gap: 24 };
 
@@ -27,7 +27,7 @@ export function matrixPicture(
     const left = (n % across) * cellWidth + around.left;
     const top = Math.floor(n / across) * cellHeight + around.top;
     node.append(words(left, top - around.top + 8, spec.title, ink.ink, { "font-weight": 600, "font-size": 12 }));
-    node.append(cellsOf(spec, images[n]!, left, top));
+    node.append(cellsOf(spec, specs.length, images[n]!, left, top));
     if (spec.axes) node.append(...labels(spec, left, top, ink));
     const frame = box(left - 0.5, top - 0.5, spec.width + 1, spec.height + 1, "none");
     frame.setAttribute("stroke", ink.line);
@@ -36,9 +36,9 @@ export function matrixPicture(
   return { node, width: across * cellWidth - EDGE.gap + 1, height: down * cellHeight - EDGE.gap };
 }
 
-function cellsOf(spec: PlotSpec, image: HTMLCanvasElement, left: number, top: number): SVGElement {
+function cellsOf(spec: PlotSpec, count: number, image: HTMLCanvasElement, left: number, top: number): SVGElement {
   const { cells, shades, width, height } = spec;
-  if (cells.rows * cells.columns > VECTOR) return pixels(image, { x: left, y: top, width, height });
+  if (count * cells.rows * cells.columns > VECTOR) return pixels(image, { x: left, y: top, width, height });
   const group = s("g", { "shape-rendering": "crispEdges" });
   const [w, h] = [width / cells.columns, height / cells.rows];
   for (let r = 0; r < cells.rows; r++) {

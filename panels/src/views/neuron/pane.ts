@@ -42,8 +42,17 @@ export class NeuronPane {
     });
     this.query.addEventListener("change", () => {
       const value = Number(this.query.value);
-      if (this.query.value !== "" && Number.isInteger(value) && value >= 0) choose(value);
-      else if (this.data) this.query.value = String(this.data.i);
+      const most = this.data ? this.data.query.tokens - 1 : 0;
+      if (this.query.value !== "" && Number.isInteger(value) && value >= 0 && value <= most) choose(value);
+      else if (this.data) {
+        const { i } = this.data;
+        this.query.setCustomValidity(
+          `There are queries 0 to ${most}; ${this.query.value || "nothing"} is none of them.`,
+        );
+        this.query.reportValidity();
+        this.query.value = String(i);
+        this.query.addEventListener("input", () => this.query.setCustomValidity(""), { once: true });
+      }
     });
     this.head.append(this.name);
     if (own) this.head.append(h("label", {}, "query ", this.query));

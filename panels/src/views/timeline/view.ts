@@ -330,9 +330,12 @@ export class TimelineView implements View {
     const { state, session, scene } = shown;
     const heads = chosenHeads(state, scene);
     const { table } = this;
+    const measured = definedMetrics(scene, state.input, state.kind).length > 0;
     const of = table ? "all heads" : `heads ${heads.join(", ")} of layer ${state.layer}`;
     const steps = session.commits.map((one) => one.step);
-    const title = `${name[0]!.toUpperCase()}${name.slice(1)} of ${of}, attention of ${kindName(state.kind)}, input ${state.input}, steps ${steps[0]} to ${steps[steps.length - 1]}`;
+    const metric = `${name[0]!.toUpperCase()}${name.slice(1)} of ${of}, attention of ${kindName(state.kind)}, input ${state.input}`;
+    const during = `steps ${steps[0]} to ${steps[steps.length - 1]}`;
+    const title = measured ? `${metric}, ${during}` : `What the trainer reported, ${during}`;
     const values = table
       ? table.heads.map((one, row) => ({
           name: headName(one.layer, one.head),
@@ -342,7 +345,7 @@ export class TimelineView implements View {
       : this.series.map((one) => ({ ...one, name: headName(state.layer, one.head) }));
     const where = table ? "all" : `layer${state.layer}`;
     return {
-      name: `timeline-${where}-${name}`,
+      name: measured ? `timeline-${where}-${name}` : "timeline",
       title,
       svg: () => {
         const { parts, width, height } = table ? this.heat.shapes() : this.chart.shapes();

@@ -18,6 +18,12 @@ const deadline = (job: Job): number => 20_000 + job.decoded / 2_000;
 /** How long a new worker may take to answer before decoding goes on without one. */
 const START_MS = 8_000;
 
+/** Bytes of an asset, and of what it decodes to, that take the page no time that anybody notices. */
+const SMALL = { bytes: 300_000, decoded: 1_000_000 };
+
+const isSmall = ({ parts, decoded }: Job): boolean =>
+  decoded <= SMALL.decoded && parts.reduce((sum, one) => sum + one.bytes.length, 0) <= SMALL.bytes;
+
 export class Decoder {
   private worker: Worker | null = null;
   private works: "unknown" | "yes" | "no" = "unknown";
@@ -34,6 +40,8 @@ export class Decoder {
   }
 
   run<K extends JobKind>(job: Job<K>, priority = 0): Promise<Results[K]> {
+    // Until the worker is up, what is small is read sooner here than by waiting for it.
+    if (this.works === "unknown" && isSmall(job as Job)) return runJob(job);
     return new Promise((resolve, reject) => {
       const waiting = { id: this.count++, job: job as Job, priority, resolve: resolve as (v: unknown) => void, reject };
       let at = this.queue.length;

@@ -96,7 +96,9 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         return FileResponse(STATIC / "studio.js", media_type="text/javascript", headers=_HEADERS)
 
     def listed(_: Request) -> Response:
-        return JSONResponse({"runs": [{"id": run, "name": _name(path)} for run, path in runs.items()]}, headers=_HEADERS)
+        return JSONResponse(
+            {"runs": [{"id": run, "name": _name(path), "place": _shown(str(path))} for run, path in runs.items()]}, headers=_HEADERS
+        )
 
     def manifests(request: Request) -> Response:
         path = runs.get(request.path_params["run"])

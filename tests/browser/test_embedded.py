@@ -432,3 +432,29 @@ def test_step_keys_work_while_the_slider_has_the_focus(page: Page, show: Show) -
     page.locator(".step input").focus()
     page.keyboard.press("[")
     ready(page, head="100/0/self/0")
+
+
+def test_what_an_address_asks_for_and_is_not_there_is_said(page: Page, show: Show) -> None:
+    show(page, embedded("decoder"), "#view=head&run=nope&step=999&input=5&kind=self&layer=77")
+    ready(page, head="200/0/self/1")
+    said = text(page, ".address-said")
+    assert said == "The address asks for run nope, step 999, input 5, layer 77, which is not here: the nearest is shown."
+    page.keyboard.press("ArrowUp")
+    ready(page, head="200/0/self/0")
+    assert page.locator(".address-said").inner_text() == ""
+
+
+def test_a_view_alone_stays_alone_in_its_address(new_page: Pages, show: Show) -> None:
+    page = new_page()
+    show(page, embedded("decoder"))
+    ready(page, neuron="200/0/self/0")
+    page.click('[data-view="neuron"] .expand')
+    page.wait_for_selector("[data-alone]")
+    address = page.evaluate("location.hash")
+    again = new_page()
+    show(again, embedded("decoder"), address)
+    again.wait_for_selector("[data-alone]")
+    assert again.locator("[data-view]:visible").count() == 1
+    again.keyboard.press("Escape")
+    again.wait_for_selector("[data-alone]", state="detached")
+    assert "alone" not in again.evaluate("location.hash")

@@ -28,7 +28,10 @@ def path():
 
 
 def test_runs_are_listed_by_name(client):
-    assert client.get("/api/runs").json() == {"runs": [{"id": "decoder", "name": "golden decoder"}, {"id": "pair", "name": "golden pair"}]}
+    places = {name: str((GOLDEN / name).resolve()) for name in ("decoder", "pair")}
+    assert client.get("/api/runs").json() == {
+        "runs": [{"id": name, "name": f"golden {name}", "place": place} for name, place in places.items()]
+    }
 
 
 def test_a_folder_of_runs_is_all_of_them_the_last_written_first(tmp_path):

@@ -3,6 +3,8 @@
 export interface RunName {
   id: string;
   name: string;
+  /** What `attnlog.open` takes, where the host knows. */
+  place?: string;
 }
 
 export interface Manifest {

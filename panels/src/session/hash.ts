@@ -57,6 +57,20 @@ function otherOf(text: string): Other | null {
   return found;
 }
 
+/** What an address named and is not there, in words; empty where all of it is shown. */
+export function missed(asked: Address, shown: State, run: string | null): string {
+  const named: [string, unknown, unknown][] = [
+    ["run", asked.run, run],
+    ["step", asked.step, shown.step],
+    ["input", asked.input, shown.input],
+    ["kind", asked.kind, shown.kind],
+    ["layer", asked.layer, shown.layer],
+  ];
+  const absent = named.filter(([, wanted, found]) => wanted !== undefined && wanted !== null && wanted !== found);
+  const words = absent.map(([name, wanted]) => `${name} ${String(wanted).slice(0, 80)}`);
+  return words.length > 0 ? `The address asks for ${words.join(", ")}, which is not here: the nearest is shown.` : "";
+}
+
 export function fromHash(hash: string): Address {
   const address: Address = {};
   const options: Record<string, string> = {};

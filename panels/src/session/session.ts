@@ -5,7 +5,7 @@ import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { Manifest, RunName, Source } from "../host/source";
 import { Ahead } from "./ahead";
-import { type Address, fromHash } from "./hash";
+import { type Address, fromHash, missed } from "./hash";
 import { type Compared, knownScene, lacks, nearestStep, Others, readScene } from "./other";
 import { Pointing } from "./pointing";
 import { Progress } from "./progress";
@@ -41,6 +41,9 @@ export class Session {
   news: number | null = null;
 
   private readonly listeners = new Set<Listener>();
+  /** What an address asked for and is not here, in words. */
+  said = "";
+  private asked: Address | null = null;
   private comparedKey = "";
   private readonly ahead = new Ahead();
   private turn = 0;
@@ -85,6 +88,7 @@ export class Session {
   /** Reads the list of runs and opens the one the address names, else the first. */
   async start(hash: string): Promise<void> {
     const address = fromHash(hash);
+    this.asked = address;
     try {
       this.runs = await this.source.runs();
       const run = this.runs.find((one) => one.id === address.run) ?? this.runs[0];
@@ -156,6 +160,7 @@ export class Session {
   /** Applies an address from outside; what it does not name stays. */
   apply(hash: string): void {
     const { run, ...named } = fromHash(hash);
+    this.asked = { ...named, ...(run === undefined ? {} : { run }) };
     // An address that names a place in full is all of the state; another changes what it names.
     const patch = PLACE.every((name) => name in named) ? { ...START, ...named } : named;
     if (run !== undefined && run !== this.run?.id && this.runs.some((one) => one.id === run)) {
@@ -198,6 +203,9 @@ export class Session {
   private arrive(scene: Scene): void {
     this.scene = scene;
     this.state = settle(this.state, scene);
+    // Said until something else is chosen.
+    this.said = this.asked ? missed(this.asked, this.state, this.run?.id ?? null) : "";
+    this.asked = null;
     this.follow(scene);
     this.settlePhase("ready", null);
     if (!this.closed && this.source.ranges) this.ahead.look(this.store as Store, this.commits, scene, this.state);

@@ -127,7 +127,10 @@ export class CompareBar {
         String((button as HTMLElement).dataset.side === (failure ? "a" : state.side)),
       );
     this.turn.disabled = compared === null;
-    const b = compared ? `B: step ${compared.scene.commit.step}, ${inputName(compared.scene, compared.input, 30)}` : "";
+    const named = compared && compared.run.id !== session.run?.id ? `${compared.run.name}, ` : "";
+    const b = compared
+      ? `B: ${named}step ${compared.scene.commit.step}, ${inputName(compared.scene, compared.input, 30)}`
+      : "";
     this.said.textContent = failure ? "" : compared ? `A: step ${state.step} · ${b}` : "reading what to compare with…";
     this.said.title = compared ? `run ${compared.run.name}` : "";
   }

@@ -28,6 +28,7 @@ export class Header {
   private readonly news = h("button", { class: "btn news", type: "button", hidden: true });
   private readonly name = h("span", { class: "run-name" });
   private readonly picks: Record<"run" | "input" | "kind" | "layer" | "pair", HTMLElement>;
+  private readonly said = h("p", { class: "address-said", role: "status" });
   readonly compare: CompareBar;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -80,6 +81,7 @@ export class Header {
       this.picks.pair,
       h("span", { class: "head-end" }, theme, help),
       this.compare.root,
+      this.said,
     );
     this.listen();
   }
@@ -133,6 +135,7 @@ export class Header {
       this.say(commit);
     } else this.number.textContent = this.about.textContent = "";
     this.compare.update();
+    if (this.said.textContent !== session.said) this.said.textContent = session.said;
     this.news.hidden = session.news === null;
     this.news.textContent = `new step ${session.news}`;
     if (scene) this.choices(scene);

@@ -13,7 +13,11 @@ export const KEYS: [string, string][] = [
   ["x", "swap A and B"],
   ["1 2 3", "A, B, B − A"],
   ["/", "find a token"],
-  ["p", "play the steps, in the timeline"],
+  ["p", "play the steps"],
+  ["Enter", "opens the head in the model view, the next find, the query in the matrix"],
+  ["Space, Shift+click", "choose several heads in the model view"],
+  ["+ − 0, Ctrl+wheel", "zoom in the matrix, and the whole"],
+  ["Shift+drag", "two steps to compare in the timeline"],
   ["click a token", "its query in the neuron view"],
   ["double-click a colour", "that head alone, again: all"],
   ["Esc", "all views again"],
@@ -25,6 +29,7 @@ export interface Actions {
   help(): void;
   compare(): void;
   find(): void;
+  play(): void;
 }
 
 const SIDES: Record<string, Side> = { "1": "a", "2": "b", "3": "diff" };
@@ -65,6 +70,9 @@ export function press(event: KeyboardEvent, session: Session, act: Actions): boo
       return true;
     case "c":
       act.compare();
+      return true;
+    case "p":
+      act.play();
       return true;
     case "/":
       act.find();

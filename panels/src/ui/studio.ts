@@ -12,6 +12,9 @@ import { ProgressBar } from "./progress";
 import { addStyle } from "./style";
 import { TakeMenu, taken } from "./take";
 
+/** Option: the view that is looked at stands alone on a wide page. */
+const ALONE = "studio.alone";
+
 /** Narrower containers show one view at a time. */
 const NARROW = 900;
 
@@ -38,8 +41,6 @@ export class Studio {
   /** Buttons between views that share a place. */
   private readonly swap: HTMLElement[] = [];
   private drawing = 0;
-  /** The view that a wide page shows alone. */
-  private alone: string | null = null;
   private measured = false;
 
   constructor(
@@ -84,7 +85,7 @@ export class Studio {
       // A dialog has its own keys.
       if (event.defaultPrevented || !session.scene || (event.target as Element).closest?.("dialog")) return;
       if (event.key === "Escape" && this.alone !== null && !this.help.open) {
-        this.alone = null;
+        session.choose({ [ALONE]: null });
         this.update();
         return;
       }
@@ -92,6 +93,7 @@ export class Studio {
         help: () => this.toggleHelp(),
         compare: () => this.header.compare.toggle(),
         find: () => this.find(),
+        play: () => this.views.find(({ view }) => view.play && !view.root.hidden)?.view.play?.(),
       };
       if (press(event, session, act)) event.preventDefault();
     };
@@ -120,9 +122,15 @@ export class Studio {
     return [h("span", { class: "swap", role: "group", "aria-label": "views in this place" }, ...buttons)];
   }
 
+  /** The view that a wide page shows alone; narrow ones show one at a time anyway. */
+  private get alone(): string | null {
+    const { options, view } = this.session.state;
+    const wide = !this.root.hasAttribute("data-narrow");
+    return wide && options[ALONE] === "1" && this.views.some((one) => one.type.name === view) ? view : null;
+  }
+
   /** Puts a view where it shares its place with others. */
   private bring({ area, name }: ViewType): void {
-    if (this.alone !== null) this.alone = name;
     const options = { ...this.session.state.options, [`studio.${area}`]: name };
     this.session.set({ view: name, options });
   }
@@ -136,7 +144,12 @@ export class Studio {
 
   /** Shows a view: on narrow pages by its tab, on wide ones alone, and again beside the others. */
   private open(name: string): void {
-    if (!this.root.hasAttribute("data-narrow")) this.alone = this.alone === name ? null : name;
+    if (!this.root.hasAttribute("data-narrow")) {
+      const options: Record<string, string> = { ...this.session.state.options, [ALONE]: "1" };
+      if (this.alone === name) delete options[ALONE];
+      this.session.set({ view: name, options });
+      return;
+    }
     this.session.set({ view: name });
   }
 
@@ -191,7 +204,6 @@ export class Studio {
     if (narrow === this.root.hasAttribute("data-narrow") && this.measured) return;
     this.measured = true;
     this.root.toggleAttribute("data-narrow", narrow);
-    if (narrow) this.alone = null;
     this.update();
   }
 
@@ -204,7 +216,6 @@ export class Studio {
     for (const tab of this.tabs.children) {
       tab.setAttribute("aria-pressed", String((tab as HTMLElement).dataset.name === view));
     }
-    if (this.alone !== null) this.alone = view;
     root.toggleAttribute("data-alone", this.alone !== null);
     for (const button of this.expand) {
       const alone = button.dataset.name === this.alone;

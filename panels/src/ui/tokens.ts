@@ -56,7 +56,9 @@ export function pieces(token: string, byteLevel: boolean): Piece[] {
       break;
     }
     // A zero-width joiner inside an emoji holds it together; alone it would be invisible.
-    const joins = char === "\u200d" && count > 0;
+    const joins =
+      char === "\u200d" &&
+      /(\p{Extended_Pictographic}|\ufe0f|[\u{1f3fb}-\u{1f3ff}])$/u.test(list[list.length - 1]?.text ?? "");
     const mark = joins ? null : markOf(char, count === 0);
     const last = list[list.length - 1];
     if (last && last.mark === (mark !== null)) last.text += mark ?? char;

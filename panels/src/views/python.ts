@@ -18,8 +18,9 @@ export const reading = (run: string, step: number | null, input: number): string
 
 /** Names of the shown run and, where another is compared with, of that. */
 export function runsOf({ session, run, other }: Shown): { run: string; other: string | null } {
-  const name = session.runs.find((one) => one.id === run)?.name ?? run;
-  return { run: name, other: other && other.run.id !== run ? other.run.name : null };
+  const found = session.runs.find((one) => one.id === run);
+  const place = (one: { name: string; place?: string }): string => one.place ?? one.name;
+  return { run: found ? place(found) : run, other: other && other.run.id !== run ? place(other.run) : null };
 }
 
 /** Lines that go on from `step`, the recorded step with the shown input, as a whole program. */

@@ -23,6 +23,8 @@ export interface View {
   readonly root: HTMLElement;
   /** Draws for a settled session; called for every change, so it compares what it drew before. */
   update(shown: Shown): void;
+  /** Begins to play the steps, or stops. */
+  play?(): void;
   /** Puts the caret into the view's search field. */
   find?(): void;
   /** What can be taken away of what is on screen; null while nothing is drawn. */

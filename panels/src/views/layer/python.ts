@@ -62,6 +62,7 @@ export function layerPython(
   shaped: Shaped,
   asked: Wanted,
   words: { a: Words; b: Words | null } | null,
+  least: number,
 ): string {
   const { state, other } = shown;
   const runs = runsOf(shown);
@@ -97,5 +98,6 @@ export function layerPython(
     : lines(sideOf("a", "weights"), wanted, words !== null);
   if (other) body.push("weights = b - a  # of the tokens that are in both");
   if (wanted.mean) body.push("weights = weights.mean(axis=0)");
+  if (least > 0) body.push(`drawn = ${other ? "abs(weights)" : "weights"} >= ${least}  # what is below is hidden`);
   return [...opening(runs, shaped.sparse ? ["import numpy as np"] : []), ...body].join("\n");
 }

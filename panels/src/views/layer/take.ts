@@ -8,6 +8,7 @@ import { type Ink, inkOf } from "../../draw/ink";
 import { type Part, sheet } from "../../ui/paper";
 import { shapingWords, sidesName, sidesWords } from "../caption";
 import type { NumberTable, Shown, Take } from "../view";
+import { leastOf } from "./controls";
 import { layerPython, type Words } from "./python";
 import { type LayerReader, wantedOf } from "./reader";
 
@@ -39,7 +40,7 @@ export function takeLayer(
       const words = wanted.words && !shaped.sparse;
       const a = words ? wordPlaces(shown.scene, state.input, state.kind) : null;
       const b = words && other ? wordPlaces(other.scene, other.input, state.kind) : null;
-      return layerPython(shown, reader, shaped, wanted, a && { a, b });
+      return layerPython(shown, reader, shaped, wanted, a && { a, b }, leastOf(shown));
     },
   };
 }

@@ -134,22 +134,29 @@ export class Plot {
       const list: HTMLElement[] = [];
       for (let at = Math.ceil(first / every) * every; at < end; at += every) {
         const item = items[at]!;
-        const text = every > 1 ? `${at} ${labelOf(item, axes)}` : labelOf(item, axes);
-        list.push(make(text, (at - first + 0.5) * pitch, item.special));
+        const text = labelOf(item, axes);
+        const number = every > 1 ? `${at} ` : "";
+        list.push(make(text, (at - first + 0.5) * pitch, item.special, number));
       }
       return list;
     };
     this.rows.replaceChildren(
-      ...labels(axes.queries, region.top, region.bottom, height, (text, at, special) =>
-        h("bdi", { class: special ? "is-special" : null, style: `top:${top + at}px;width:${left - 8}px` }, text),
+      ...labels(axes.queries, region.top, region.bottom, height, (text, at, special, number) =>
+        h(
+          "span",
+          { class: special ? "is-special" : null, style: `top:${top + at}px;width:${left - 8}px` },
+          number,
+          h("bdi", {}, text),
+        ),
       ),
     );
     this.columns.replaceChildren(
-      ...labels(axes.keys, region.left, region.right, width, (text, at, special) =>
+      ...labels(axes.keys, region.left, region.right, width, (text, at, special, number) =>
         h(
-          "bdi",
+          "span",
           { class: special ? "is-special" : null, style: `left:${left + at}px;height:${top - TITLE - 6}px` },
-          text,
+          number,
+          h("bdi", {}, text),
         ),
       ),
     );
@@ -275,4 +282,4 @@ export class Plot {
   }
 }
 
-type Make = (text: string, at: number, special: boolean) => HTMLElement;
+type Make = (text: string, at: number, special: boolean, number: string) => HTMLElement;

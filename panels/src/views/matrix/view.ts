@@ -27,6 +27,7 @@ import { matrixPicture } from "./svg";
 const GAP = 14;
 const SCROLL_BAR = 16;
 const LEAST_SIZE = 72;
+const READABLE = 150;
 const LARGEST_CELL = 34;
 /** From this many plots on they have no axes: pointing says which tokens a cell is of. */
 const WITHOUT_AXES = 4;
@@ -76,6 +77,8 @@ class MatrixView implements View {
       "aria-label",
       "matrix: arrows move from cell to cell, plus and minus zoom, 0 shows the whole, Enter chooses the query",
     );
+    // Who has dragged goes on by keys.
+    this.wrap.addEventListener("pointerdown", () => this.wrap.focus({ preventScroll: true }));
     this.wrap.addEventListener("keydown", (event) => this.press(event));
     this.wrap.addEventListener("dblclick", reset);
     session.pointing.follow(this, (at) => this.follow(at));
@@ -185,7 +188,8 @@ class MatrixView implements View {
     for (let across = 1; across <= count; across++) {
       const down = Math.ceil(count / across);
       const width = (room.width - GAP * (across - 1)) / across - around.left;
-      const height = (room.height - GAP * (down - 1)) / down - around.top;
+      // Several rows may scroll: smaller than this they could not be read.
+      const height = Math.max((room.height - GAP * (down - 1)) / down - around.top, count > 1 ? READABLE : 0);
       if (width < LEAST_SIZE) break;
       // Cells are square where both sides leave a choice, and never so large that a few tokens fill the page.
       const cell = Math.min(LARGEST_CELL, width / columns, Math.max(height, LEAST_SIZE) / rows);

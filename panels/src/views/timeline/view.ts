@@ -79,12 +79,6 @@ export class TimelineView implements View {
     this.frame.title.replaceChildren(h("b", {}, "Timeline"), this.metric);
     this.frame.tools.append(this.readout, this.legend);
     this.root.append(this.hint.root);
-    this.root.addEventListener("keydown", (event) => {
-      if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-      if (event.target instanceof HTMLSelectElement) return;
-      this.player.toggle();
-      event.preventDefault();
-    });
     this.observer = new ResizeObserver(() => this.shown && this.draw());
     this.observer.observe(this.frame.body);
   }
@@ -322,6 +316,10 @@ export class TimelineView implements View {
     const said = this.cellWords(cell);
     this.readout.textContent = said;
     this.hint.show([said], at.x, at.y);
+  }
+
+  play(): void {
+    this.player.toggle();
   }
 
   take(): Take | null {

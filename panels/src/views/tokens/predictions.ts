@@ -183,7 +183,8 @@ export class PredictionsSection extends Section {
         if (found) {
           const text = answersOf(found, at)
             .slice(0, 3)
-            .map((one) => `${shownLabel(one.label, names, found)} ${chance(one.probability)}`)
+            // Isolated, so that a label written from the right does not change places with its number.
+            .map((one) => `\u2068${shownLabel(one.label, names, found)}\u2069 ${chance(one.probability)}`)
             .join("  ·  ");
           cells.push({ text, title: text });
         }

@@ -140,8 +140,9 @@ export class Plot {
       }
       return list;
     };
+    const room = left >= LABEL.least;
     this.rows.replaceChildren(
-      ...labels(axes.queries, region.top, region.bottom, height, (text, at, special, number) =>
+      ...(room ? labels : () => [])(axes.queries, region.top, region.bottom, height, (text, at, special, number) =>
         h(
           "span",
           { class: special ? "is-special" : null, style: `top:${top + at}px;width:${left - 8}px` },

@@ -26,6 +26,8 @@ import { matrixPicture } from "./svg";
 
 const GAP = 14;
 const SCROLL_BAR = 16;
+/** Room on the left of a plot whose rows are labelled by the one before it. */
+const INNER = 8;
 const LEAST_SIZE = 72;
 const READABLE = 150;
 const LARGEST_CELL = 34;
@@ -172,7 +174,7 @@ class MatrixView implements View {
   }
 
   /** As large as all plots can be in the room there is. */
-  private layout(count: number, region: Region, around: Margins): { width: number; height: number } {
+  private layout(count: number, region: Region, around: Margins): { width: number; height: number; across: number } {
     const { body } = this.frame;
     this.size = `${body.clientWidth} ${body.clientHeight}`;
     const fit = this.root.closest("[data-fit]:not([data-narrow])") !== null;
@@ -184,20 +186,25 @@ class MatrixView implements View {
       height: fit ? Math.max(220, body.clientHeight - used) : 520,
     };
     const [rows, columns] = [region.bottom - region.top, region.right - region.left];
-    let best = { width: LEAST_SIZE, height: LEAST_SIZE };
+    let best = { width: LEAST_SIZE, height: LEAST_SIZE, across: 1 };
+    let most = 0;
     for (let across = 1; across <= count; across++) {
       const down = Math.ceil(count / across);
-      const width = (room.width - GAP * (across - 1)) / across - around.left;
+      // Those of one row share the labels of their rows.
+      const width = (room.width - GAP * (across - 1) - around.left - INNER * (across - 1)) / across;
+      const seen = (room.height - GAP * (down - 1)) / down - around.top;
       // Several rows may scroll: smaller than this they could not be read.
-      const height = Math.max((room.height - GAP * (down - 1)) / down - around.top, count > 1 ? READABLE : 0);
+      const height = Math.max(seen, count > 1 ? READABLE : 0);
       if (width < LEAST_SIZE) break;
       // Cells are square where both sides leave a choice, and never so large that a few tokens fill the page.
       const cell = Math.min(LARGEST_CELL, width / columns, Math.max(height, LEAST_SIZE) / rows);
       const size = { width: Math.max(LEAST_SIZE, cell * columns), height: Math.max(LEAST_SIZE, cell * rows) };
-      const fitted = { width: Math.min(width, size.width), height: size.height };
-      if (fitted.width * fitted.height > best.width * best.height) best = fitted;
+      const fitted = { width: Math.min(width, size.width), height: size.height, across };
+      // What is in sight at once is worth twice what has to be scrolled to.
+      const worth = fitted.width * fitted.height * (fitted.height <= seen ? 2 : 1);
+      if (worth > most) [best, most] = [fitted, worth];
     }
-    return { width: Math.round(best.width), height: Math.round(best.height) };
+    return { width: Math.floor(best.width), height: Math.floor(best.height), across: best.across };
   }
 
   private draw(shaped: Shaped): void {
@@ -206,7 +213,7 @@ class MatrixView implements View {
     const ratio = pixelRatio();
     const axes = this.panels.length < WITHOUT_AXES ? { ...shaped, byteLevel: this.byteLevel } : null;
     const margins = marginsOf(axes);
-    const { width, height } = this.layout(this.panels.length, region, margins);
+    const { width, height, across } = this.layout(this.panels.length, region, margins);
     const [w, hh] = [Math.round(width * ratio), Math.round(height * ratio)];
     this.pooled = this.panels.map((panel) => cellsOf(panel, region, w, hh));
     const one = state.options["matrix.scale"] === "one";
@@ -232,7 +239,7 @@ class MatrixView implements View {
       width,
       height,
       axes,
-      margins,
+      margins: n % across === 0 ? margins : { ...margins, left: axes ? INNER : 0 },
       ratio,
     }));
     for (const [n, spec] of this.specs.entries()) this.plots[n]!.draw(spec);
@@ -348,7 +355,7 @@ class MatrixView implements View {
     if (shaped.signed) {
       const [low, high] = [rgb(NEGATIVE[theme]), rgb(POSITIVE[theme])];
       parts.push(
-        `−${short(scales.signed)}`,
+        h("span", { class: "legend-next" }, `−${short(scales.signed)}`),
         bar(low, "transparent"),
         "0",
         bar("transparent", high),

@@ -86,6 +86,8 @@ class MatrixView implements View {
     session.pointing.follow(this, (at) => this.follow(at));
     this.reader = new LayerReader({
       ready: () => {
+        // A cell stays through zooms and switches, but not through other weights.
+        this.cell = null;
         this.key = "";
         this.render();
       },

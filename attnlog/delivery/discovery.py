@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from pathlib import Path
 
 from attnlog.boundary import Boundary
@@ -40,9 +41,12 @@ def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
     known = known_trackers()
     for name in asked:
         if isinstance(name, str):
-            if name != "auto" and name not in known:
+            tracker, colon, run = name.partition(":")
+            if tracker not in known and name != "auto":
                 offered = ", ".join(map(repr, sorted({"auto", *known})))
-                raise ArgumentError(f"there is no tracker named {name!r}; known trackers: {offered}")
+                raise ArgumentError(f"there is no tracker named {tracker!r}; known trackers: {offered}")
+            if colon and not run:
+                raise ArgumentError(f"{name!r} names no run: say {tracker!r}, or {tracker + ':RUN'!r} for one that exists")
         elif not isinstance(name, Tracker):  # a class that makes trackers has all the methods, too
             raise ArgumentError(f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}")
     return asked
@@ -58,7 +62,7 @@ def find_trackers(
     """Make the trackers of a run, the local one first. Call it on the thread that trains: what is active may be known only there.
 
     Args:
-        names: ``"auto"``, names of trackers, trackers, or a mixture.
+        names: ``"auto"``, names of trackers (``"mlflow"``, or ``"mlflow:RUN_ID"`` for a run that exists), trackers, or a mixture.
         directory: the run folder.
         report_to: what a Trainer's arguments say; read for ``"auto"`` only.
         boundary: given inside a training: a tracker that cannot be had becomes one warning. None: it is raised.
@@ -79,14 +83,15 @@ def find_trackers(
     for name in names_left:
         if isinstance(name, type):
             with _guard(boundary, f"deliver to {name.__name__}", _SAFE):
-                found.append(_made(name.__name__, name, directory))
+                found.append(_made(name.__name__, name, directory, ""))
         elif not isinstance(name, str):
             if not isinstance(name, LocalTracker):
                 found.append(name)
         elif name not in seen:
             seen.add(name)
-            with _guard(boundary, f"deliver to {name}", _SAFE):
-                found.append(_make(name, directory))
+            tracker, _, run = name.partition(":")
+            with _guard(boundary, f"deliver to {tracker}", _SAFE):
+                found.append(_make(tracker, directory, run))
     return found
 
 
@@ -116,10 +121,10 @@ def _comet_active() -> bool:
 ACTIVE: dict[str, Callable[[], bool]] = {"mlflow": _mlflow_active, "comet": _comet_active}
 
 
-def _make(name: str, directory: Path) -> Tracker:
+def _make(name: str, directory: Path, run: str) -> Tracker:
     try:
         factory = known_trackers()[name].load()
-        return _made(name, factory, directory)
+        return _made(name, factory, directory, run)
     except ModuleNotFoundError as error:
         if isinstance(error, AttnlogError):
             raise
@@ -127,9 +132,11 @@ def _make(name: str, directory: Path) -> Tracker:
         raise MissingExtraError(package, name, f"the tracker {name!r}") from error
 
 
-def _made(name: str, factory: Callable[[Path], object], directory: Path) -> Tracker:
+def _made(name: str, factory: Callable[..., object], directory: Path, run: str) -> Tracker:
+    if run and not any(p.name == "run" or p.kind is p.VAR_KEYWORD for p in signature(factory).parameters.values()):
+        raise ArgumentError(f"the tracker {name!r} cannot be told which run to write to: say {name!r}, and it finds the one that is active")
     try:
-        tracker = factory(directory)
+        tracker = factory(directory, run=run) if run else factory(directory)
     except (AttnlogError, ModuleNotFoundError):
         raise
     except Exception as error:

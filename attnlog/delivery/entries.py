@@ -20,6 +20,8 @@ def asset_entry(record: AssetRecord, commit: Commit | None = None) -> Entry:
         epoch=commit.epoch if commit else None,
         checkpoint=commit.checkpoint if commit else None,
         metrics=commit.metrics if commit else {},
+        scalars=commit.scalars if commit and record.kind == "index" else {},
+        time=commit.time if commit else None,
     )
 
 

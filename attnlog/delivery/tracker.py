@@ -20,6 +20,9 @@ class Entry:
     epoch: float | None = None
     checkpoint: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    # Head metrics that the run was asked to report (``scalars=``), name → value; on a commit's index asset only.
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    time: float | None = None  # when the commit was made, seconds since 1970
 
 
 @runtime_checkable
@@ -29,12 +32,23 @@ class Tracker(Protocol):
     A tracker is made by its factory (the entry point of group ``attnlog.trackers``), called as ``factory(run_directory)`` with
     the path of the local run folder, from the thread that trains: it must find out there which run or experiment is active
     and be quick about it.
+
+    What a tracker may have beside its methods, all of it optional:
+
+    - a factory that takes ``run=`` too: which of the tracker's runs to write to, as in ``tracker="mlflow:RUN_ID"``;
+    - ``run``, a text or None: the run it writes to, so that ``attnlog sync`` finds it again;
+    - ``destination``, a text: where exactly that is; what arrived at one destination is delivered to another once more;
+    - ``holds()``: path inside the run → bytes, of what the tracked system has of this run. ``attnlog sync`` asks once, before
+      anything is put, so that what another machine delivered is not delivered again.
     """
 
     name: str
 
     def put(self, entry: Entry, file: Path) -> None:
-        """Deliver one file under ``attnlog/<entry.path>``. A manifest comes after the assets it names and may come again, longer."""
+        """Deliver one file under ``attnlog/<entry.path>``, and ``entry.scalars`` as the tracker's own numbers at ``entry.step``.
+
+        A manifest comes after the assets it names, and may come again, longer; everything else comes once, unless putting it failed.
+        """
 
     def refresh(self, run: Path) -> None:
         """Remake what is derived from the whole run (MLflow's ``viewer.html``); called at a bounded rate and at the end."""

@@ -66,6 +66,7 @@ class Commit:
     checkpoint: str | None = None
     loss: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    scalars: Mapping[str, float] = field(default_factory=dict)
     time: float = 0.0
     precision: str = "u8"
     complete: bool = True
@@ -92,6 +93,7 @@ class Commit:
             "checkpoint": self.checkpoint,
             "loss": _finite(self.loss),
             "metrics": {k: _finite(v) for k, v in self.metrics.items()},
+            **({"scalars": dict(self.scalars)} if self.scalars else {}),
             "time": self.time,
             "precision": self.precision,
             "complete": self.complete,
@@ -111,6 +113,7 @@ class Commit:
             checkpoint=_text(said.get("checkpoint")),
             loss=_number(said.get("loss")),
             metrics=_numbers(said.get("metrics")),
+            scalars=_numbers(said.get("scalars")),
             time=_number(said.get("time")) or 0.0,
             precision=str(said.get("precision", "u8")),
             complete=said.get("complete", True) is not False,

@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attnlog.boundary import Boundary
 from attnlog.errors import ArgumentError
+from attnlog.reported import scalars_of, wanted
 from attnlog.say import say
 from attnlog.scalars import finite_numbers, whole_number
 from attnlog.sizes import format_size, parse_size
@@ -57,6 +58,7 @@ class Run:
         vector_precision: str = "f16",
         dense_tokens: int = DENSE_TOKENS,
         budget: int | str | None = None,
+        scalars: str | Iterable[str] | None = None,
         name: str | None = None,
         report_to: Sequence[str] | None = None,
         model_info: Mapping[str, Any] | None = None,
@@ -73,6 +75,8 @@ class Run:
             dense_tokens: of inputs longer than this the top keys of each query row are stored, and the mass left out.
             budget: bytes that the run may take, such as ``"1GB"``; beyond it only what is small is written (head
                 metrics, pictures, statistics, predictions, saliency), and the last step whole.
+            scalars: head metrics that the tracker gets as numbers of each step, for its charts: ``"induction"`` is its mean and maximum
+                over heads, ``"induction@2.5"`` that of layer 2, head 5.
             name: shown for the run; default: the folder's name.
             report_to: for ``tracker="auto"``: what the Trainer reports to.
             model_info: what to say of the model, added to what captures say.
@@ -95,6 +99,7 @@ class Run:
         whole_number("dense_tokens", dense_tokens, 0)
         self._stored: dict[str, Any] = {"precision": precision, "vector_precision": vector_precision, "dense_tokens": dense_tokens}
         self._budget = parse_size(budget)
+        self._scalars = wanted(scalars)
         self._precision = precision
         self._guarded = boundary is not None
         self.boundary = boundary or Boundary()
@@ -258,9 +263,10 @@ class Run:
             if getattr(capture, name):
                 self._writer.header.setdefault(name, getattr(capture, name))
         assets = write_assets(capture, **self._stored)
+        scalars = scalars_of(capture, self._scalars)
         if self._budget is None or self._spent + assets.bytes <= self._budget:
             self._unwhole = None
-            self._write(assets, capture.missing, moment, complete=True)
+            self._write(assets, capture.missing, moment, scalars=scalars)
             return
         self.boundary.warn(
             "stay within the budget",
@@ -268,16 +274,24 @@ class Run:
             "(head metrics, pictures, statistics, predictions, saliency), and the last step whole. Raise budget=, or log fewer layers, "
             "inputs or steps.",
         )
-        self._write(thin(assets), capture.missing, moment, complete=False)
+        self._write(thin(assets), capture.missing, moment, scalars=scalars, complete=False)
         self._unwhole = assets, capture.missing, moment
 
     def _write_whole(self) -> None:
         """Write the last step again, whole, if the budget thinned it."""
         if self._unwhole is not None:
             (assets, missing, moment), self._unwhole = self._unwhole, None
-            self._write(assets, missing, moment, complete=True)
+            self._write(assets, missing, moment)  # its numbers are in the tracker's charts already
 
-    def _write(self, assets: Assets, missing: tuple[Missing, ...], moment: _Moment, *, complete: bool) -> None:
+    def _write(
+        self,
+        assets: Assets,
+        missing: tuple[Missing, ...],
+        moment: _Moment,
+        *,
+        scalars: Mapping[str, float] | None = None,
+        complete: bool = True,
+    ) -> None:
         commit = self._writer.commit(
             assets,
             step=moment.step,
@@ -285,6 +299,7 @@ class Run:
             checkpoint=moment.checkpoint,
             loss=moment.loss,
             metrics=moment.metrics,
+            scalars=scalars,
             precision=self._precision,
             complete=complete,
             missing=missing,

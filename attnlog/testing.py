@@ -72,7 +72,7 @@ def small_run(folder: Path) -> Path:
 
 def entries_of(folder: Path) -> list[tuple[Entry, Path]]:
     """Everything a run delivers, manifests last."""
-    from attnlog.delivery.sync import run_entries
+    from attnlog.delivery.entries import run_entries
 
     return [(entry, folder / entry.path) for entry in run_entries(folder)]
 

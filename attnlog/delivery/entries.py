@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from pathlib import Path
 
 from attnlog.delivery.tracker import Entry
 from attnlog.store.manifest import AssetRecord, Commit
+from attnlog.store.open import open_run
 
 
 def asset_entry(record: AssetRecord, commit: Commit | None = None) -> Entry:
@@ -26,6 +28,33 @@ def asset_entry(record: AssetRecord, commit: Commit | None = None) -> Entry:
 
 
 def manifest_entry(manifest: Path) -> Entry:
-    """Describe a manifest as it is now; it may grow, and is delivered again then."""
-    data = manifest.read_bytes()
-    return Entry(path=manifest.name, kind="manifest", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    """Describe a manifest as it is now; it may grow, and is delivered again then.
+
+    Its digest is left open until it is delivered: it is offered at every step, and the manifest of a long run has megabytes.
+    """
+    return Entry(path=manifest.name, kind="manifest", bytes=manifest.stat().st_size, sha256="")
+
+
+def run_entries(directory: Path, manifests: Container[str] | None = None) -> list[Entry]:
+    """Everything that a run folder's manifests name, in the order they name it, each manifest after what it names.
+
+    Args:
+        directory: the run folder.
+        manifests: names of those that count; None: all.
+
+    Raises:
+        RunNotFoundError: there is no run.
+    """
+    entries: dict[str, Entry] = {}
+    for manifest in open_run(directory).manifests:
+        name = f"manifest-{manifest.writer}.jsonl"
+        if manifests is not None and name not in manifests:
+            continue
+        for commit in manifest.commits:
+            for record in (commit.inputs, *commit.assets):
+                entries.setdefault(record.path, asset_entry(record, commit))
+        if manifest.roll_up is not None:
+            entries[manifest.roll_up.asset.path] = asset_entry(manifest.roll_up.asset)
+        data = (directory / name).read_bytes()
+        entries[name] = Entry(path=name, kind="manifest", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return list(entries.values())

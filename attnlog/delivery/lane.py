@@ -7,12 +7,13 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from attnlog.boundary import Boundary, strict
 from attnlog.delivery.arrived import Arrived
+from attnlog.delivery.backlog import Backlog
 from attnlog.delivery.redact import describe
 from attnlog.delivery.tracker import Entry, Tracker
 
@@ -31,17 +32,22 @@ COOLDOWN, LONGEST_COOLDOWN = 30.0, 300.0
 class Lane:
     """Delivers to one tracker in the order offered: a manifest never before the assets it names."""
 
-    def __init__(self, directory: Path, tracker: Tracker, boundary: Boundary) -> None:
+    def __init__(self, directory: Path, tracker: Tracker, boundary: Boundary, *, ask: bool = False) -> None:
+        """Make a lane; with `ask`, the tracker is asked first what it has, and that is not delivered again."""
         self.tracker = tracker
         self.directory = directory
         self.error: Exception | None = None  # the first one, for strict mode
         self._boundary = boundary
         self._arrived = Arrived(directory, tracker)
-        self._queue: deque[Entry] = deque()
+        self._backlog = Backlog(directory, self._arrived)
+        self._ask = ask
+        self._there: Mapping[str, int] | None = None  # what the tracker said it has
         self._failed: deque[Entry] = deque()  # tried in vain; tried again before the next manifest
         self._held: dict[str, Entry] = {}  # newest manifests, waiting for their period
         self._refused: dict[str, str] = {}  # path → why
-        self._delivered: set[str] = set()
+        self._delivered = 0  # assets, in this delivery
+        self._found = 0  # assets that had arrived before
+        self._manifests: set[str] = set()
         self._settled = -PERIOD  # when manifests were last delivered
         self._unseen = False  # something arrived since the last refresh
         self._refresh_from = 0.0
@@ -58,7 +64,7 @@ class Lane:
     def offer(self, entries: Sequence[Entry]) -> None:
         """Queue entries; returns at once."""
         with self._wake:
-            self._queue.extend(entries)
+            self._backlog.offer(entries)
             self._start()
             self._wake.notify_all()
 
@@ -74,7 +80,7 @@ class Lane:
         with self._wake:
             self._wake.wait_for(lambda: not self._flushing, seconds)
             self._flushing = False
-            return not (self._queue or self._failed or self._held)
+            return not (self._backlog or self._failed or self._held)
 
     def finish(self) -> None:
         """Ask the lane to deliver what is left and to release the tracker."""
@@ -93,22 +99,24 @@ class Lane:
     def left(self) -> int:
         """How many files have not arrived."""
         with self._wake:
-            waiting = {e.path for e in (*self._queue, *self._failed, *self._held.values())}
-        return len(waiting | self._refused.keys())
+            waiting = self._backlog.paths() | {e.path for e in (*self._failed, *self._held.values())}
+            return len(waiting | self._refused.keys()) + self._backlog.left
 
     def summary(self) -> str:
         """One line for the user: how much arrived, where, and what became of the rest."""
         left = self.left
         reason = self._last_error or next(iter(self._refused.values()), "")
-        count = len(self._delivered)
+        count = self._delivered + len(self._manifests)
         done = f"{self.tracker.name}: {count} file{'' if count == 1 else 's'} delivered"
+        if self._found:
+            done += f", {self._found} there before"
         if self._where:
             done += f" ({self._where})"
         if not left and self._thread is not None and self._thread.is_alive():
             return f"{done}, still working when the time was over; everything is safe in {self.directory}"
         if left:
             why = f" ({reason})" if reason else ", because the time was over"
-            return f"{done}, {left} left{why}; everything is safe in {self.directory}"
+            return f"{done}, {left} left{why}; everything is safe in {self.directory}, and attnlog sync delivers it"
         return done
 
     # The lane's own thread.
@@ -119,12 +127,19 @@ class Lane:
             self._thread.start()
 
     def _work(self) -> None:
+        self._look_there()
         while not self._abandoned:
             with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._finishing or self._flushing or self._due(), self._until_due())
-                entry = self._queue.popleft() if self._queue else None
-                last = self._finishing and not self._queue
-                flushing = self._flushing and not self._queue
+                self._wake.wait_for(lambda: self._backlog or self._finishing or self._flushing or self._due(), self._until_due())
+                entry = self._backlog.next()
+                behind = entry is None and self._backlog.behind
+                last = self._finishing and not self._backlog
+                flushing = self._flushing and not self._backlog
+            if behind:
+                found = self._backlog.refill()
+                with self._wake:
+                    self._backlog.take_back(found)
+                continue
             if entry is not None:
                 self._take(entry)
             if last or flushing or self._due():
@@ -141,13 +156,29 @@ class Lane:
         self._look()
         self._guarded("release", self.tracker.close)
 
+    def _look_there(self) -> None:
+        """Ask the tracker what it has, where it can say so."""
+        ask: Callable[[], Mapping[str, int]] | None = getattr(self.tracker, "holds", None)
+        if self._ask and ask is not None:
+
+            def look() -> None:
+                self._there = ask()
+
+            self._guarded("look what is in", look)
+
+    def _is_there(self, entry: Entry) -> bool:
+        # What the tracker says itself counts more than what is remembered: somebody may have deleted there.
+        return self._arrived.has(entry) if self._there is None else self._there.get(entry.path) == entry.bytes
+
     def _take(self, entry: Entry) -> None:
         if entry.kind == "manifest":
             self._held[entry.path] = entry
-        elif self._arrived.has(entry):
-            self._delivered.add(entry.path)
-        elif not self._deliver(entry):
-            self._failed.append(entry)
+        elif self._is_there(entry):
+            self._found += 1
+        else:
+            self._arrived.expect(entry)
+            if not self._deliver(entry):
+                self._failed.append(entry)
 
     def _settle(self, *, force: bool) -> None:
         """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run."""
@@ -181,26 +212,29 @@ class Lane:
         pauses = BACKOFF if self._down is None else ()
         for pause in (*pauses, None):
             try:
-                self._put(entry)
+                self._arrived.add(self._put(entry))
             except Exception as error:
                 if pause is not None and not self._abandoned:
                     time.sleep(pause)
                     continue
                 self._missed(error)
                 return False
-            self._arrived.add(entry)
             self._unseen = True
-            self._delivered.add(entry.path)
+            if entry.kind == "manifest":
+                self._manifests.add(entry.path)
+            else:
+                self._delivered += 1
             self._refused.pop(entry.path, None)
             self._misses, self._down, self._last_error = 0, None, ""
             return True
         return False
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry) -> Entry:
+        """Put one file, and return what was put."""
         file = self.directory / entry.path
         if entry.kind != "manifest":
             self.tracker.put(entry, file)
-            return
+            return entry
         # A manifest grows meanwhile: deliver it as it was when it was offered, or it would name assets still to come.
         with file.open("rb") as source:
             data = source.read(entry.bytes)
@@ -208,7 +242,9 @@ class Lane:
         with tempfile.TemporaryDirectory(prefix="attnlog-") as folder:
             copy = Path(folder, file.name)
             copy.write_bytes(data)
-            self.tracker.put(replace(entry, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), copy)
+            put = replace(entry, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            self.tracker.put(put, copy)
+        return put
 
     def _missed(self, error: Exception) -> None:
         self._misses += 1

@@ -25,10 +25,18 @@ class Delivery:
     One thread per tracker, because a server that hangs must not hold up another tracker.
     """
 
-    def __init__(self, directory: Path, trackers: Sequence[Tracker], boundary: Boundary) -> None:
+    def __init__(self, directory: Path, trackers: Sequence[Tracker], boundary: Boundary, *, ask: bool = False) -> None:
+        """Make a delivery; nothing happens before something is offered.
+
+        Args:
+            directory: the run folder.
+            trackers: where to.
+            boundary: hears of failures.
+            ask: whether each tracker is asked first what it has of the run already, which is then not delivered again.
+        """
         self.directory = Path(directory)
         self.trackers = tuple(trackers)
-        self._lanes = [Lane(self.directory, tracker, boundary) for tracker in trackers if not isinstance(tracker, LocalTracker)]
+        self._lanes = [Lane(self.directory, tracker, boundary, ask=ask) for tracker in trackers if not isinstance(tracker, LocalTracker)]
         self._finished: str | None = None
 
     def offer(self, entries: Sequence[Entry]) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from attnlog.boundary import Boundary
-from attnlog.delivery.discovery import Named, find_trackers
-from attnlog.delivery.entries import asset_entry, manifest_entry
+from attnlog.delivery.arrived import remembered
+from attnlog.delivery.discovery import Named, check_names, find_trackers
+from attnlog.delivery.entries import run_entries
 from attnlog.delivery.queue import Delivery
-from attnlog.delivery.tracker import Entry
-from attnlog.store.open import open_run
+from attnlog.delivery.tracker import Tracker
+from attnlog.errors import ArgumentError, TrackerError
 
 
-def sync(directory: str | Path, trackers: Named | Sequence[Named], *, wait: float = 3600.0) -> str:
-    """Deliver what a run folder holds and its trackers have not received.
+def sync(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait: float = 3600.0) -> str:
+    """Deliver what a run folder holds and its trackers have not received. Nobody should be writing to the folder.
+
+    A tracker that can say what it has is asked; for others counts what the run folder remembers. So it does not matter from
+    which machine what arrived before was delivered.
 
     Args:
-        directory: the run folder; nobody should be writing to it.
-        trackers: names or trackers. MLflow takes the run that ``MLFLOW_RUN_ID`` names, Comet the running experiment.
+        directory: the run folder.
+        trackers: names or trackers, such as ``"mlflow:RUN_ID"`` or ``"comet:EXPERIMENT_KEY"``; none: those that the run was
+            delivered to, or was to be, in the run there. A name without a run takes the run that is active there, else the one
+            that the folder remembers, else a new one if the tracker makes any.
         wait: seconds to take at most.
 
     Returns:
@@ -26,29 +32,45 @@ def sync(directory: str | Path, trackers: Named | Sequence[Named], *, wait: floa
 
     Raises:
         RunNotFoundError: there is no run.
-        ArgumentError, MissingExtraError, TrackerError: a tracker cannot be used.
+        ArgumentError, MissingExtraError, TrackerError: a tracker cannot be used, or none is named and none remembered.
     """
     return deliver(directory, trackers, wait=wait).finish()
 
 
-def deliver(directory: str | Path, trackers: Named | Sequence[Named], *, wait: float) -> Delivery:
+def deliver(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait: float) -> Delivery:
     """Do what `sync` does, and give the delivery: `left` says how many files have not arrived."""
     folder = Path(directory)
     entries = run_entries(folder)
-    delivery = Delivery(folder, find_trackers(trackers, folder), Boundary())
+    delivery = Delivery(folder, _trackers(folder, trackers), Boundary(), ask=True)
     delivery.offer(entries)
     delivery.finish(wait)
     return delivery
 
 
-def run_entries(directory: Path) -> list[Entry]:
-    """Everything that a run folder's manifests name, in the order they name it, each manifest after what it names."""
-    entries: dict[str, Entry] = {}
-    for manifest in open_run(directory).manifests:
-        for commit in manifest.commits:
-            for record in (commit.inputs, *commit.assets):
-                entries.setdefault(record.path, asset_entry(record, commit))
-        if manifest.roll_up is not None:
-            entries[manifest.roll_up.asset.path] = asset_entry(manifest.roll_up.asset)
-        entries[f"manifest-{manifest.writer}.jsonl"] = manifest_entry(directory / f"manifest-{manifest.writer}.jsonl")
-    return list(entries.values())
+def _trackers(folder: Path, named: Named | Sequence[Named]) -> list[Tracker]:
+    known = {one.tracker: one.run for one in remembered(folder)}
+    asked: Iterable[Named] = check_names(named) or tuple(known)
+    if not asked:
+        raise ArgumentError(
+            f"{folder} does not remember a tracker: name one, such as --tracker mlflow:RUN_ID or --tracker comet:EXPERIMENT_KEY"
+        )
+    found: list[Tracker] = []
+    for name in asked:
+        run = known.get(name) if isinstance(name, str) else None
+        for tracker in _made(folder, name, run):
+            if tracker.name not in (one.name for one in found) or tracker.name != "local":
+                found.append(tracker)
+    return found
+
+
+def _made(folder: Path, name: Named, run: str | None) -> list[Tracker]:
+    """Make one tracker: in the run that is active, else in the one that is remembered."""
+    try:
+        made = find_trackers(name, folder)
+    except TrackerError:  # none is active, and it makes none by itself
+        if run is None:
+            raise
+        return find_trackers(f"{name}:{run}", folder)
+    if run is not None and all(getattr(tracker, "run", run) is None for tracker in made[1:]):
+        return find_trackers(f"{name}:{run}", folder)
+    return made

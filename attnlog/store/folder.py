@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,8 +18,9 @@ from attnlog.format.encode import Asset
 from attnlog.format.write import Assets
 from attnlog.record import Missing
 from attnlog.store.lock import locked
-from attnlog.store.manifest import VERSION, AssetRecord, Commit, RollUp, line
+from attnlog.store.manifest import VERSION, AssetRecord, Commit, RollUp, line, parse
 
+RECENT = 64  # commits that are remembered
 ROLLED = 256_000_000  # indexes that decode to more bytes than this together are not rolled up
 
 
@@ -55,7 +57,8 @@ class Writer:
         self.id = new_writer_id()
         self.header = dict(header or {})
         self.manifest = self.directory / f"manifest-{self.id}.jsonl"
-        self._commits: list[Commit] = []
+        # Of the commits only the newest: a run may have any number of steps, and the manifest knows them all.
+        self._recent: deque[Commit] = deque(maxlen=RECENT)
         self._next = 0
 
     def commit(
@@ -67,6 +70,7 @@ class Writer:
         checkpoint: str | None = None,
         loss: float | None = None,
         metrics: Mapping[str, float] | None = None,
+        scalars: Mapping[str, float] | None = None,
         precision: str = "u8",
         complete: bool = True,
         missing: tuple[Missing, ...] = (),
@@ -96,6 +100,7 @@ class Writer:
             checkpoint=checkpoint,
             loss=loss,
             metrics=dict(metrics or {}),
+            scalars=dict(scalars or {}),
             time=time.time(),
             precision=precision,
             complete=complete,
@@ -105,20 +110,17 @@ class Writer:
         )
         # Pruning meanwhile may have taken the inputs for nobody's.
         self._append(commit.to_json(), before=lambda: self._inputs(assets))
-        self._commits.append(commit)
+        self._recent.append(commit)
         return commit
 
     def update(self, step: int, *, checkpoint: str | None = None, metrics: Mapping[str, float] | None = None) -> bool:
         """Add a checkpoint or metrics to this writer's newest commit of a step; False when it made none."""
-        for position in range(len(self._commits) - 1, -1, -1):
-            commit = self._commits[position]
-            if commit.step == step:
-                merged = commit.updated({"checkpoint": checkpoint, "metrics": metrics or {}})
-                said = replace(merged, metrics=dict(metrics or {})).to_json()
-                self._append({"type": "update", "n": commit.n, "checkpoint": checkpoint, "metrics": said["metrics"]})
-                self._commits[position] = merged
-                return True
-        return False
+        commit = next((c for c in reversed(self._recent) if c.step == step), None) or self._older(step)
+        if commit is None:
+            return False
+        said = replace(commit, metrics=dict(metrics or {})).to_json()
+        self._append({"type": "update", "n": commit.n, "checkpoint": checkpoint, "metrics": said["metrics"]})
+        return True
 
     def roll_up(self) -> AssetRecord | None:
         """Write the index rows of all commits as one asset, so that a timeline is one read.
@@ -129,7 +131,7 @@ class Writer:
         from attnlog.format.read import table, verify
         from attnlog.format.roll_up import roll_up
 
-        indexes = ((commit, commit.asset("index")) for commit in self._commits)
+        indexes = ((commit, commit.asset("index")) for commit in self._written())
         # Of commits that were pruned meanwhile the files are gone.
         found = [(c, r) for c, r in indexes if r is not None and r.rows and (self.directory / r.path).exists()]
         if len(found) < 2 or sum(record.decoded for _, record in found) > ROLLED:
@@ -149,6 +151,14 @@ class Writer:
         except OSError:  # a disk that is full was told of when a commit failed
             return None
         return said.asset
+
+    def _older(self, step: int) -> Commit | None:
+        """Find the writer's newest commit of a step in its manifest."""
+        return next((commit for commit in reversed(self._written()) if commit.step == step), None)
+
+    def _written(self) -> tuple[Commit, ...]:
+        """Every commit of this writer that there still is."""
+        return parse(self.manifest.name, self.manifest.read_bytes()).commits if self.manifest.exists() else ()
 
     def _inputs(self, assets: Assets) -> AssetRecord:
         if not (self.directory / assets.inputs.name).exists():

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from attnlog.delivery.entries import run_entries
 from attnlog.delivery.local import LocalTracker
-from attnlog.delivery.sync import run_entries, sync
+from attnlog.delivery.sync import sync
 from attnlog.delivery.tracker import Entry
 from attnlog.errors import RunNotFoundError
 from attnlog.testing import ConformanceError, check_tracker, small_run

@@ -45,6 +45,8 @@ class AttentionCallback(TrainerCallback):
         precision: of the weights: ``"u8"``, ``"f16"`` or ``"f32"``.
         vector_precision: of queries, keys and values: ``"f16"``, ``"i8"`` (one scale per token) or ``"f32"``.
         budget: bytes the run may take on disk, as in ``"1GB"``; past it only head metrics and pictures are kept.
+        scalars: head metrics that the tracker gets as numbers of each step, for its charts: ``"induction"`` is its mean and maximum over
+            heads, ``"induction@2.5"`` that of layer 2, head 5.
         examples: how many rows of the evaluation set, when no inputs are given.
 
     Raises:
@@ -69,6 +71,7 @@ class AttentionCallback(TrainerCallback):
         precision: str = "u8",
         vector_precision: str = "f16",
         budget: str | int | None = None,
+        scalars: str | Iterable[str] | None = None,
         examples: int = 8,
     ) -> None:
         options = Options.of(
@@ -87,6 +90,7 @@ class AttentionCallback(TrainerCallback):
             precision=precision,
             vector_precision=vector_precision,
             budget=budget,
+            scalars=scalars,
             examples=examples,
         )
         self._begin(options)

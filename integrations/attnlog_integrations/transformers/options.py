@@ -11,6 +11,7 @@ from typing import Any
 from attnlog.delivery.discovery import Named, check_names
 from attnlog.errors import ArgumentError, InputError, MissingExtraError
 from attnlog.record import PRECISIONS, VECTOR_PRECISIONS
+from attnlog.reported import wanted
 from attnlog.saliency import Saliency
 from attnlog.scalars import whole_number
 from attnlog.sizes import parse_size
@@ -38,6 +39,7 @@ class Options:
     precision: str
     vector_precision: str
     budget: int | None
+    scalars: tuple[str, ...]
     examples: int
 
     @classmethod
@@ -74,6 +76,7 @@ class Options:
             precision=given["precision"],
             vector_precision=given["vector_precision"],
             budget=parse_size(given["budget"]),
+            scalars=tuple(str(one) for one in wanted(given["scalars"])),
             examples=whole_number("examples", given["examples"], 1),
         )
 

@@ -53,6 +53,7 @@ class Recorder:
             vector_precision=self._options.vector_precision,
             dense_tokens=self._options.dense_tokens,
             budget=self._options.budget,
+            scalars=self._options.scalars,
             name=directory.name,
             report_to=self._report_to,
             boundary=self._boundary,

@@ -1,0 +1,74 @@
+"""What one tracker has yet to receive: a short queue in memory, and beyond it the run folder, which knows everything."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from attnlog.delivery.arrived import Arrived
+from attnlog.delivery.entries import run_entries
+from attnlog.delivery.tracker import Entry
+from attnlog.errors import AttnlogError
+
+#: More entries are not kept in memory: a tracker that is down for a night must not make a training's memory grow.
+LONGEST = 1000
+
+
+class Backlog:
+    """Entries in the order offered. Its methods are called under the lane's lock, except `refill`."""
+
+    def __init__(self, directory: Path, arrived: Arrived) -> None:
+        self._directory = directory
+        self._arrived = arrived
+        self._queue: deque[Entry] = deque()
+        self._manifests: set[str] = set()  # of writers that offer here: what others deliver is theirs
+        self._overflow = 0  # entries that are only in the run folder
+        self._refilled: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._queue) or self.behind
+
+    @property
+    def behind(self) -> bool:
+        """Whether more was offered than is in memory."""
+        return self._overflow > 0
+
+    @property
+    def left(self) -> int:
+        """How many files, at least, are only in the run folder."""
+        return self._overflow
+
+    def paths(self) -> set[str]:
+        """What is in memory."""
+        return {entry.path for entry in self._queue}
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Add entries, a commit's or a whole run's."""
+        self._manifests.update(entry.path for entry in entries if entry.kind == "manifest")
+        new = [entry for entry in entries if entry.kind == "manifest" or entry.path not in self._refilled]
+        # Once something is left to the folder, so is what comes after: a manifest must not pass assets that it names.
+        if self._overflow or len(self._queue) + len(new) > max(LONGEST, len(entries)):
+            self._overflow += sum(entry.kind != "manifest" for entry in new)
+        else:
+            self._queue.extend(new)
+
+    def next(self) -> Entry | None:
+        """Take the oldest entry; None when there is none in memory."""
+        return self._queue.popleft() if self._queue else None
+
+    def refill(self) -> Sequence[Entry]:
+        """Read from the run folder what did not arrive yet; to be handed to `take_back`."""
+        self._arrived.again()
+        try:
+            entries = run_entries(self._directory, self._manifests)
+        except (AttnlogError, OSError):
+            return []  # no longer there, or pruned to nothing
+        return [entry for entry in entries if entry.kind == "manifest" or not self._arrived.has(entry)]
+
+    def take_back(self, entries: Sequence[Entry]) -> None:
+        """Queue what `refill` found, in the place of what was left to the folder."""
+        self._overflow = 0
+        # What was committed while the folder was read may be offered a moment later.
+        self._refilled = {entry.path for entry in entries}
+        self._queue.extend(entries)

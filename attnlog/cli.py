@@ -231,18 +231,35 @@ def comet(out: Path, workspace: str) -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--tracker", "trackers", multiple=True, required=True, help="Where to: mlflow, comet or a plugin; may be given again.")
+@click.option(
+    "--tracker", "trackers", multiple=True, help="Where to: mlflow, mlflow:RUN_ID, comet:EXPERIMENT_KEY or a plugin; may be given again."
+)
 @click.option("--wait", type=click.FloatRange(min=0), default=3600.0, show_default=True, help="Seconds to take at most.")
 def sync(run: Path, trackers: tuple[str, ...], wait: float) -> None:
-    """Deliver what a run folder holds and a tracker has not received.
+    """Deliver what a run folder holds and its trackers have not received.
 
-    MLflow takes the run that MLFLOW_RUN_ID names, Comet the experiment that is running.
+    Without --tracker: to where the run was delivered, or was to be. What is there already, from whatever machine, is not
+    delivered again. Exit status 1: something is left.
     """
     from attnlog.delivery.sync import deliver
 
     delivery = deliver(run, trackers, wait=wait)
     click.echo(delivery.finish())
     sys.exit(int(delivery.left > 0))
+
+
+@main.command()
+@click.argument("place")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+def fetch(place: str, out: Path) -> None:
+    """Bring a run from a tracker or a URL into a folder, every byte verified.
+
+    PLACE is mlflow:RUN_ID, comet:EXPERIMENT_KEY, comet:archive.zip, or a URL such as s3://bucket/runs/a. A folder that has part of the
+    run gets the rest. Exit status 1: something that its manifests name is not there, or damaged.
+    """
+    from attnlog.commands.fetch import fetch as run
+
+    sys.exit(run(place, out))
 
 
 if __name__ == "__main__":

@@ -126,11 +126,14 @@ def spans(numbers: Iterable[int]) -> str:
 
 
 @contextmanager
-def progress(doing: str, total: int, *, quiet: bool = False) -> Iterator[Any]:
-    """Show a bar on standard error where that is a terminal; the body calls what it is given after each piece of work."""
+def progress(doing: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Any]:
+    """Show a bar on standard error where that is a terminal; the body calls what it is given after each piece of work.
+
+    Where the number of pieces is not known before, it gives that along.
+    """
     from rich.progress import Progress
 
     shown = console(error=True)
     with Progress(console=shown, transient=True, disable=quiet or not shown.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
-        yield lambda: bar.advance(task)
+        yield lambda total=None: bar.update(task, advance=1, total=total)

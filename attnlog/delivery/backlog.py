@@ -23,21 +23,12 @@ class Backlog:
         self._arrived = arrived
         self._queue: deque[Entry] = deque()
         self._manifests: set[str] = set()  # of writers that offer here: what others deliver is theirs
-        self._overflow = 0  # entries that are only in the run folder
+        self.behind = False  # whether more was offered than is in memory
+        self.left = 0  # how many files, at least, are only in the run folder
         self._refilled: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._queue) or self.behind
-
-    @property
-    def behind(self) -> bool:
-        """Whether more was offered than is in memory."""
-        return self._overflow > 0
-
-    @property
-    def left(self) -> int:
-        """How many files, at least, are only in the run folder."""
-        return self._overflow
 
     def paths(self) -> set[str]:
         """What is in memory."""
@@ -48,8 +39,9 @@ class Backlog:
         self._manifests.update(entry.path for entry in entries if entry.kind == "manifest")
         new = [entry for entry in entries if entry.kind == "manifest" or entry.path not in self._refilled]
         # Once something is left to the folder, so is what comes after: a manifest must not pass assets that it names.
-        if self._overflow or len(self._queue) + len(new) > max(LONGEST, len(entries)):
-            self._overflow += sum(entry.kind != "manifest" for entry in new)
+        if self.behind or len(self._queue) + len(new) > max(LONGEST, len(entries)):
+            self.behind = True
+            self.left += sum(entry.kind != "manifest" for entry in new)
         else:
             self._queue.extend(new)
 
@@ -67,8 +59,9 @@ class Backlog:
         return [entry for entry in entries if entry.kind == "manifest" or not self._arrived.has(entry)]
 
     def take_back(self, entries: Sequence[Entry]) -> None:
-        """Queue what `refill` found, in the place of what was left to the folder."""
-        self._overflow = 0
+        """Queue the first of what `refill` found; what is more stays left to the folder."""
+        queued, rest = entries[:LONGEST], entries[LONGEST:]
+        self.behind, self.left = bool(rest), sum(entry.kind != "manifest" for entry in rest)
         # What was committed while the folder was read may be offered a moment later.
-        self._refilled = {entry.path for entry in entries}
-        self._queue.extend(entries)
+        self._refilled = {entry.path for entry in queued}
+        self._queue.extend(queued)

@@ -135,14 +135,14 @@ class Lane:
                 behind = entry is None and self._backlog.behind
                 last = self._finishing and not self._backlog
                 flushing = self._flushing and not self._backlog
-            if behind:
+            if behind and not self._failed:
                 found = self._backlog.refill()
                 with self._wake:
                     self._backlog.take_back(found)
                 continue
             if entry is not None:
                 self._take(entry)
-            if last or flushing or self._due():
+            if last or flushing or behind or self._due():
                 self._settle(force=last or flushing)
             if flushing or self._down is not None:
                 with self._wake:  # whoever flushes waits no longer: everything arrived, or the tracker is down

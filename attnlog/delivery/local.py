@@ -17,7 +17,9 @@ class LocalTracker:
         self.directory = Path(directory)
 
     def put(self, entry: Entry, file: Path) -> None:
-        """Nothing to do: the file is written in the run folder already."""
+        """Nothing to do but to look: the file is written in the run folder already."""
+        if not file.is_file():
+            raise FileNotFoundError(f"{entry.path} is no longer in {self.directory}")
 
     def refresh(self, run: Path) -> None:
         """Nothing is derived from a run on disk; viewers read it as it is."""

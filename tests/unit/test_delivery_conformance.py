@@ -1,32 +1,44 @@
-"""The conformance suite for tracker authors, and finishing an unfinished delivery."""
+"""The conformance suite for tracker authors: a good tracker passes, and one that breaks a promise fails the test of that promise."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from attnlog.delivery.entries import run_entries
 from attnlog.delivery.local import LocalTracker
-from attnlog.delivery.sync import sync
-from attnlog.delivery.tracker import Entry
-from attnlog.errors import RunNotFoundError
-from attnlog.testing import ConformanceError, check_tracker, small_run
+from attnlog.delivery.tracker import Entry, Tracker
+from attnlog.testing import ConformanceError, TrackerConformance, check_tracker, promises, small_run
 
 
 class Shelf:
-    """A good tracker: keeps bytes by path."""
+    """A good tracker: keeps bytes by path, and charts."""
 
     name = "shelf"
 
     def __init__(self, directory: Path) -> None:
-        self.kept: dict[str, bytes] = {}
-        self.puts: list[str] = []
+        self.kept: list[tuple[str, bytes]] = []
+        self.charts: dict[str, set[tuple[int, float]]] = {}
 
     def put(self, entry: Entry, file: Path) -> None:
-        self.puts.append(entry.path)
-        self.kept[f"attnlog/{entry.path}"] = file.read_bytes()
+        self.keep(entry, file.read_bytes())
+        for name, value in entry.scalars.items():
+            self.charts.setdefault(name, set()).add((entry.step or 0, value))
+
+    def keep(self, entry: Entry, data: bytes) -> None:
+        path = f"attnlog/{entry.path}"
+        self.kept = [(name, kept) for name, kept in self.kept if name != path] + [(path, data)]
+
+    def holds(self) -> dict[str, int]:
+        return {path.removeprefix("attnlog/"): len(data) for path, data in self.kept}
 
     def refresh(self, run: Path) -> None: ...
     def where(self) -> str | None:
@@ -35,49 +47,196 @@ class Shelf:
     def close(self) -> None: ...
 
 
-def test_a_tracker_that_keeps_the_contract_passes(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    check_tracker(lambda directory: shelf, shelf.kept.get)
-    check_tracker(LocalTracker)
+class OnShelves(TrackerConformance):
+    """How a shelf is tested."""
+
+    kind: type[Shelf] = Shelf
+    shelf: Shelf
+
+    def make(self, directory: Path) -> Tracker:
+        self.shelf = self.kind(directory)
+        return self.shelf
+
+    def read_back(self, path: str) -> bytes | None:
+        return dict(self.shelf.kept).get(path)
+
+    def listed(self) -> Sequence[str]:
+        return [path for path, _ in self.shelf.kept]
+
+    def points(self, name: str) -> Sequence[tuple[int, float]]:
+        return list(self.shelf.charts.get(name, ()))
 
 
-def test_a_tracker_that_reads_later_is_found_out(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    late: list[tuple[str, Path]] = []
-    shelf.put = lambda entry, file: late.append((f"attnlog/{entry.path}", file))  # type: ignore[method-assign]
-
-    def close() -> None:
-        shelf.kept.update({path: file.read_bytes() for path, file in late if file.exists()})
-
-    shelf.close = close  # type: ignore[method-assign]
-    with pytest.raises(ConformanceError, match="is not there after close"):
-        check_tracker(lambda directory: shelf, shelf.kept.get)
+class TestAGoodTracker(OnShelves):
+    """Every promise is kept."""
 
 
-def test_a_tracker_that_keeps_the_first_manifest_is_found_out(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.put = lambda entry, file: shelf.kept.setdefault(f"attnlog/{entry.path}", file.read_bytes())  # type: ignore[method-assign, func-returns-value, assignment, return-value]
-    with pytest.raises(ConformanceError, match="the longer manifest did not replace the first"):
-        check_tracker(lambda directory: shelf, shelf.kept.get)
+class TestTheRunFolder(TrackerConformance):
+    """The local tracker: what it has is the folder itself."""
+
+    def make(self, directory: Path) -> Tracker:
+        self.directory = directory
+        return LocalTracker(directory)
+
+    def read_back(self, path: str) -> bytes | None:
+        file = self.directory / path.removeprefix("attnlog/")
+        return file.read_bytes() if file.is_file() else None
 
 
-def test_a_tracker_bound_to_the_thread_that_made_it_is_found_out(tmp_path: Path) -> None:
-    class Bound(Shelf):
-        def __init__(self, directory: Path) -> None:
-            super().__init__(directory)
-            self.thread = threading.current_thread()
+class ReadsLater(Shelf):
+    """Breaks: what is put may be gone when put returns."""
 
-        def put(self, entry: Entry, file: Path) -> None:
-            if threading.current_thread() is not self.thread:
-                raise RuntimeError("another thread")
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.late: list[tuple[Entry, Path]] = []
 
-    with pytest.raises(RuntimeError, match="another thread"):
-        check_tracker(Bound)
+    def put(self, entry: Entry, file: Path) -> None:
+        file.stat()
+        self.late.append((entry, file))
+
+    def close(self) -> None:
+        for entry, file in self.late:
+            if file.exists():
+                super().put(entry, file)
 
 
-def test_a_thing_without_the_methods_is_found_out() -> None:
+class KeepsTheFirstManifest(Shelf):
+    """Breaks: a longer manifest replaces the shorter."""
+
+    def keep(self, entry: Entry, data: bytes) -> None:
+        if entry.kind != "manifest" or f"attnlog/{entry.path}" not in dict(self.kept):
+            super().keep(entry, data)
+
+
+class BoundToItsThread(Shelf):
+    """Breaks: it is made on one thread and used on another."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.thread = threading.current_thread()
+
+    def put(self, entry: Entry, file: Path) -> None:
+        if threading.current_thread() is not self.thread:
+            raise RuntimeError("used on another thread than it was made on")
+        super().put(entry, file)
+
+
+class SwallowsFailures(Shelf):
+    """Breaks: what could not be delivered is said by an exception."""
+
+    def put(self, entry: Entry, file: Path) -> None:
+        with suppress(OSError):
+            super().put(entry, file)
+
+
+class MovesTheFile(Shelf):
+    """Breaks: the run folder is the user's."""
+
+    def put(self, entry: Entry, file: Path) -> None:
+        super().put(entry, file)
+        if entry.kind == "pictures":
+            file.unlink()
+
+
+class AppendsAgain(Shelf):
+    """Breaks: what is put again is there once."""
+
+    def keep(self, entry: Entry, data: bytes) -> None:
+        if entry.kind == "manifest":
+            super().keep(entry, data)
+        else:
+            self.kept.append((f"attnlog/{entry.path}", data))
+
+
+class CountsAgain(Shelf):
+    """Breaks: numbers that are put again make no second point."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.charts = defaultdict(list)  # type: ignore[assignment]  # a list takes a point twice, which is the fault
+
+    def put(self, entry: Entry, file: Path) -> None:
+        self.keep(entry, file.read_bytes())
+        for name, value in entry.scalars.items():
+            self.charts[name].append((entry.step, value))  # type: ignore[attr-defined]  # as above
+
+
+class ClaimsEverything(Shelf):
+    """Breaks: what it says it holds it holds."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def holds(self) -> dict[str, int]:
+        return {entry.path: entry.bytes for entry in run_entries(self.directory)}
+
+
+class DecodesAsText(Shelf):
+    """Breaks: bytes come back as they were."""
+
+    def keep(self, entry: Entry, data: bytes) -> None:
+        super().keep(entry, data.decode("utf-8", "replace").encode())
+
+
+class NeedsSomethingToClose(Shelf):
+    """Breaks: it can be closed though nothing was put."""
+
+    def close(self) -> None:
+        self.kept[0]
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise", "message"),
+    [
+        (ReadsLater, "every_file_comes_back", "is not there after close"),
+        (KeepsTheFirstManifest, "longer_manifest", "the longer manifest did not replace the first"),
+        (BoundToItsThread, "every_file_comes_back", "another thread"),
+        (SwallowsFailures, "failure_is_raised", "would count it as arrived"),
+        (MovesTheFile, "leaves_the_files", "put or refresh changed or removed"),
+        (AppendsAgain, "put_again_is_there_once", "is there 2 times"),
+        (CountsAgain, "put_again_is_there_once", "the chart attention/entropy/m.* has the points"),
+        (ClaimsEverything, "says_it_holds", "which was never put"),
+        (DecodesAsText, "every_file_comes_back", "other bytes came back than were put"),
+        (NeedsSomethingToClose, "has_a_name", "list index out of range"),
+    ],
+)
+def test_a_broken_tracker_fails_the_test_of_the_promise_it_breaks(broken: type[Shelf], promise: str, message: str, tmp_path: Path) -> None:
+    class Suite(OnShelves):
+        kind = broken
+
+    failed: dict[str, str] = {}
+    for number, name in enumerate(promises()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            getattr(Suite(), name)(folder)
+        except Exception as error:
+            failed[name] = str(error)
+    [name] = [name for name in failed if promise in name]
+    assert re.search(message, failed[name])
+    # The others pass, unless nothing can come back at all.
+    assert len(failed) == 1 or broken in (ReadsLater, BoundToItsThread, DecodesAsText)
+
+
+def test_a_thing_without_the_methods_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(ConformanceError, match="lacks one of"):
-        check_tracker(lambda directory: object())  # type: ignore[arg-type, return-value]
+        check_tracker(lambda directory: object())  # type: ignore[arg-type, return-value]  # the fault that is tested
+
+
+def test_the_class_runs_as_a_test_module_of_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(
+        "from attnlog.testing import TrackerConformance\n"
+        "from attnlog.delivery.local import LocalTracker\n"
+        "class TestTheirs(TrackerConformance):\n"
+        "    def make(self, directory):\n"
+        "        self.directory = directory\n"
+        "        return LocalTracker(directory)\n"
+        "    def read_back(self, path):\n"
+        "        return (self.directory / path.removeprefix('attnlog/')).read_bytes()\n"
+    )
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], capture_output=True, text=True)
+    assert f"{len(promises())} passed" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_a_run_is_offered_whole_with_its_manifest_last(tmp_path: Path) -> None:
@@ -87,22 +246,3 @@ def test_a_run_is_offered_whole_with_its_manifest_last(tmp_path: Path) -> None:
     assert {entry.path for entry in offered} == on_disk
     assert offered[-1].kind == "manifest"
     assert {entry.step for entry in offered if entry.kind == "index"} == {1, 2}
-
-
-def test_syncing_delivers_the_rest_once(tmp_path: Path) -> None:
-    folder = small_run(tmp_path / "run")
-    first = Shelf(folder)
-    down = Shelf(folder)
-    down.put = lambda entry, file: (_ for _ in ()).throw(OSError("down"))  # type: ignore[method-assign]
-    with pytest.warns(UserWarning, match="deliver to shelf"):
-        assert " left (OSError: down)" in sync(folder, down)
-    assert " left" not in sync(folder, first)
-    again = Shelf(folder)
-    sync(folder, again)
-    assert set(first.puts) == {entry.path for entry in run_entries(folder)}
-    assert [path for path in again.puts if path.endswith(".arrow")] == []
-
-
-def test_syncing_what_is_no_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunNotFoundError):
-        sync(tmp_path, "local")

@@ -1,0 +1,28 @@
+"""``attnlog fetch``: a run from a tracker or a URL, in a folder."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from attnlog.commands.output import counted, progress, safe, size
+from attnlog.store.fetch import fetch as bring
+from attnlog.store.source import open_source
+
+
+def fetch(place: str, out: Path) -> int:
+    """Fetch a run and say what came; return the exit status."""
+    source = open_source(place)
+    try:
+        with progress("fetching") as advance:
+            told = bring(source, out, advance=advance)
+    finally:
+        source.close()
+    before = f", {told.there} there before" if told.there else ""
+    came = f"{counted(told.files, 'file')} ({size(told.bytes)}) fetched{before}"
+    click.echo(f"{safe(source.place)}: {came}: attnlog view {shlex.quote(str(out))}")
+    for path, why in told.failed.items():
+        click.echo(f"  left out: {safe(path)}: {safe(why)}", err=True)
+    return int(bool(told.failed))

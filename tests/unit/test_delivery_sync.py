@@ -1,0 +1,222 @@
+"""Finishing what an outage or a crash left: once, from any machine, to where the run was delivered before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from click.testing import CliRunner
+
+from attnlog.cli import main
+from attnlog.delivery import discovery, lane
+from attnlog.delivery.entries import run_entries
+from attnlog.delivery.sync import deliver, sync
+from attnlog.delivery.tracker import Entry
+from attnlog.errors import ArgumentError, RunNotFoundError, TrackerError
+from attnlog.run import Run
+from attnlog.testing import small_run
+
+#: What the system behind the trackers of these tests has: run → path → bytes; and every put, in order.
+Shelves = dict[str, dict[str, bytes]]
+
+
+class Board:
+    """A tracker with runs, one of which may be active; it can be down after so many files."""
+
+    name = "board"
+    shelves: ClassVar[Shelves] = {}
+    puts: ClassVar[list[str]] = []
+    active: str | None = None
+    dies_after: int | None = None
+
+    def __init__(self, directory: Path, *, run: str | None = None) -> None:
+        self.run = run or self.active
+        if self.run is None:
+            raise TrackerError("no run is active on the board")
+
+    @property
+    def destination(self) -> str:
+        return f"board {self.run}"
+
+    def put(self, entry: Entry, file: Path) -> None:
+        if self.dies_after is not None and len(self.puts) >= self.dies_after:
+            raise ConnectionError("down")
+        assert self.run is not None
+        self.puts.append(entry.path)
+        self.shelves.setdefault(self.run, {})[entry.path] = file.read_bytes()
+
+    def holds(self) -> dict[str, int]:
+        return {path: len(data) for path, data in self.shelves.get(self.run or "", {}).items()}
+
+    def refresh(self, run: Path) -> None: ...
+    def where(self) -> str | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def board(monkeypatch: pytest.MonkeyPatch) -> type[Board]:
+    """An empty board, offered by an entry point as a plugin offers its tracker."""
+
+    class Entry:
+        name = "board"
+        load = staticmethod(lambda: Board)
+
+    known = discovery.known_trackers()
+    monkeypatch.setattr(discovery, "known_trackers", lambda: {**known, "board": Entry()})
+    monkeypatch.setattr(lane, "BACKOFF", (0.0, 0.0))
+    for name, value in {"shelves": {}, "puts": [], "active": None, "dies_after": None}.items():
+        monkeypatch.setattr(Board, name, value)
+    return Board
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return small_run(tmp_path / "run")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {entry.path: (folder / entry.path).read_bytes() for entry in run_entries(folder)}
+
+
+def outage(folder: Path, board: type[Board], after: int) -> None:
+    """A delivery to the run "seven", during which the board goes down after so many files."""
+    board.dies_after = after
+    with pytest.warns(UserWarning, match="deliver to board"):
+        assert deliver(folder, "board:seven", wait=30).left
+    board.dies_after = None
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_what_an_outage_left_is_delivered_to_the_same_run_once(after: int, folder: Path, board: type[Board]) -> None:
+    outage(folder, board, after)
+    assert " left" not in sync(folder)  # it remembers where to
+    assert board.shelves == {"seven": tree(folder)}
+    assets = [path for path in board.puts if path.endswith(".arrow")]
+    assert sorted(assets) == sorted(path for path in tree(folder) if path.endswith(".arrow"))
+
+
+def test_what_another_machine_delivered_is_not_delivered_again(folder: Path, board: type[Board], tmp_path: Path) -> None:
+    outage(folder, board, 4)
+    there = tmp_path / "there" / "run"
+    shutil.copytree(folder, there, ignore=shutil.ignore_patterns("delivered-*"))
+    summary = sync(there, "board:seven")
+    assert board.shelves["seven"] == tree(folder)
+    assert len([path for path in board.puts if path.endswith(".arrow")]) == len([path for path in tree(folder) if path.endswith(".arrow")])
+    assert ", 4 there before" in summary
+
+
+def test_what_was_deleted_there_is_delivered_again(folder: Path, board: type[Board]) -> None:
+    sync(folder, "board:seven")
+    gone = next(path for path in board.shelves["seven"] if path.endswith("pictures.arrow"))
+    del board.shelves["seven"][gone]
+    sync(folder)
+    assert board.shelves["seven"] == tree(folder)
+
+
+def test_the_run_that_is_active_comes_before_the_one_remembered(folder: Path, board: type[Board]) -> None:
+    outage(folder, board, 0)
+    board.active = "eight"
+    sync(folder, "board")
+    assert set(board.shelves) == {"eight"}
+
+
+def test_a_tracker_that_cannot_say_what_it_has_gets_what_the_folder_does_not_remember(
+    folder: Path, board: type[Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Board, "holds")
+    outage(folder, board, 4)
+    before = len(board.puts)
+    sync(folder)
+    assert board.shelves["seven"] == tree(folder)
+    assert len(board.puts) - before == len(tree(folder)) - 4
+
+
+def test_a_crash_within_a_line_of_the_memory_costs_one_file(folder: Path, board: type[Board]) -> None:
+    sync(folder, "board:seven")
+    [memory] = folder.glob("delivered-board-*.jsonl")
+    memory.write_bytes(memory.read_bytes()[:-20])
+    sync(folder)
+    assert board.shelves["seven"] == tree(folder)
+
+
+def test_a_tracker_that_is_down_for_long_is_caught_up_from_the_run_folder(
+    tmp_path: Path, board: type[Board], monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    from attnlog.delivery import backlog
+
+    monkeypatch.setattr(backlog, "LONGEST", 5)
+    monkeypatch.setattr(lane, "COOLDOWN", 0.05)
+    small = small_run(tmp_path / "small")
+    board.dies_after = 0
+    with Run(tmp_path / "run", tracker="board:seven") as run:
+        capture = _capture(small)
+        for step in range(20):
+            run.log(capture, step=step)
+            _wait(lambda: not run._work)
+        assert len(run._delivery._lanes[0]._backlog.paths()) <= 5
+        board.dies_after = None
+        assert run.flush(60)
+        assert run._delivery.left == 0
+    assert board.shelves["seven"] == tree(tmp_path / "run")
+    assets = [path for path in board.puts if path.endswith(".arrow")]
+    assert len(assets) == len(set(assets))
+
+
+def test_without_a_tracker_named_or_remembered_the_error_says_what_to_name(folder: Path) -> None:
+    with pytest.raises(ArgumentError, match="does not remember a tracker: name one, such as --tracker mlflow:RUN_ID"):
+        sync(folder)
+
+
+def test_a_run_that_a_tracker_cannot_be_told_is_an_error(folder: Path) -> None:
+    with pytest.raises(ArgumentError, match="'local' cannot be told which run"):
+        sync(folder, "local:seven")
+    with pytest.raises(ArgumentError, match="'board:' names no run"):
+        sync(folder, "board:")
+
+
+def test_syncing_what_is_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFoundError):
+        sync(tmp_path, "local")
+
+
+def test_the_command_says_by_its_status_whether_everything_arrived(folder: Path, board: type[Board]) -> None:
+    outage(folder, board, 2)
+    good = CliRunner().invoke(main, ["sync", str(folder)])
+    assert (good.exit_code, "2 there before" in good.output) == (0, True), good.output
+    board.dies_after = 0
+    board.shelves.clear()
+    with pytest.warns(UserWarning, match="deliver to board"):
+        bad = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
+    assert bad.exit_code == 1
+    assert "left (ConnectionError: down)" in bad.output
+
+
+def test_the_memory_names_tracker_run_and_files_and_nothing_else(folder: Path, board: type[Board]) -> None:
+    sync(folder, "board:seven")
+    [memory] = folder.glob("delivered-board-*.jsonl")
+    lines = [json.loads(line) for line in memory.read_text().splitlines()]
+    assert lines[0] == {"tracker": "board", "run": "seven", "destination": "board seven"}
+    assert {line["path"] for line in lines[1:]} == set(tree(folder))
+
+
+def _capture(folder: Path) -> Any:
+    import numpy as np
+
+    from attnlog.record import Axis, Capture, Input, Layer
+
+    weights = np.full((1, 2, 2), 0.5, np.float32)
+    layer = Layer(input=0, kind="self", layer=0, heads=(0,), groups=(0,), shape=(2, 2), weights=weights)
+    return Capture((Input({"self": Axis(tokens=("a", "b"))}),), (layer,))
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    import time
+
+    while not ready():
+        time.sleep(0.01)

@@ -1,0 +1,125 @@
+"""A tracking server that fails, in every way that servers fail: the training goes on, the end waits for a bounded time, and `attnlog sync`
+makes the tracker's copy equal to the run folder, each file once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+import attnlog
+from attnlog.cli import main
+from tests.integrations.files import artifacts, files, small_run
+from tests.integrations.proxy import FAULTS, Proxy, proxy
+
+
+@pytest.fixture
+def faulty(mlflow_server: str) -> Iterator[Proxy]:
+    """A real MLflow server behind a proxy that fails as it is told."""
+    with proxy(mlflow_server) as state:
+        yield state
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Any:
+    import numpy as np
+
+    def capture(seed: int) -> attnlog.Capture:
+        weights = np.random.default_rng(seed).dirichlet(np.ones(6), size=(2, 1, 2, 6)).astype(np.float32)
+        return attnlog.from_tensors(list(weights), [[f"t{n}" for n in range(6)]])
+
+    return capture
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_training_goes_on_and_sync_delivers_the_rest_once(
+    fault: str, faulty: Proxy, captures: Any, mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "1.5")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", faulty.address)
+    run = MlflowClient(mlflow_server).create_run("0").info.run_id
+    folder = tmp_path / "run"
+    with pytest.warns(attnlog.AttnlogWarning) if fault != "hanging" else _nothing():
+        with attnlog.Run(folder, tracker=f"mlflow:{run}") as log:
+            log.log(captures(0), step=0)
+            _delivered_something(faulty)
+            faulty.fault = fault
+            for step in range(1, 6):
+                log.log(captures(step), step=step)
+                _written(log)
+            delivery = log._delivery
+        # It ended though the server never answered.
+        assert log.dropped == 0
+        assert delivery.left > 0
+        if fault == "hanging":
+            assert faulty.hanging > 0
+    assert len(attnlog.open(folder).steps) == 6
+    faulty.mend()
+    result = CliRunner().invoke(main, ["sync", str(folder)])
+    assert result.exit_code == 0, result.output
+    kept, there = files(folder), artifacts(mlflow_server, run, tmp_path)
+    assert {path: there[f"attnlog/{path}"] for path in kept} == kept
+    assert set(there) == {f"attnlog/{path}" for path in kept} | {"attnlog/viewer.html"}
+    # Each asset went up once; manifests grow, and the viewer is remade.
+    twice = {path: count for path, count in faulty.put.items() if path.endswith(".arrow") and count > 1}
+    assert not twice
+    assert len([path for path in faulty.put if path.endswith(".arrow")]) == len([path for path in kept if path.endswith(".arrow")])
+
+
+def test_a_run_whose_server_was_down_from_the_start_is_delivered_later(
+    faulty: Proxy, captures: Any, mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", faulty.address)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    mlflow.set_tracking_uri(faulty.address)
+    faulty.fault = "500"
+    folder = tmp_path / "never-there"
+    with pytest.warns(attnlog.AttnlogWarning, match="deliver to mlflow"), attnlog.Run(folder, tracker="mlflow") as log:
+        log.log(captures(0), step=0)
+    faulty.mend()
+    for _ in range(2):  # the second finds the run that the first made
+        assert CliRunner().invoke(main, ["sync", str(folder)]).exit_code == 0
+    made = [found for found in MlflowClient(mlflow_server).search_runs(["0"]) if found.info.run_name == "never-there"]
+    assert len(made) == 1
+    there = artifacts(mlflow_server, made[0].info.run_id, tmp_path)
+    assert {path: there[f"attnlog/{path}"] for path in files(folder)} == files(folder)
+    assert max(count for path, count in faulty.put.items() if path.endswith(".arrow")) == 1
+    mlflow.set_tracking_uri(None)
+
+
+def test_a_run_is_fetched_from_a_server_as_it_was_logged(mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = small_run(tmp_path / "run")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    run = MlflowClient(mlflow_server).create_run("0").info.run_id
+    assert CliRunner().invoke(main, ["sync", str(folder), "--tracker", f"mlflow:{run}"]).exit_code == 0
+    result = CliRunner().invoke(main, ["fetch", f"mlflow:{run}", str(tmp_path / "here")])
+    assert result.exit_code == 0, result.output
+    assert files(tmp_path / "here") == files(folder)
+    assert re.search(rf"mlflow:{run}: \d+ files \(.*\) fetched: attnlog view ", result.output)
+
+
+def _delivered_something(faulty: Proxy) -> None:
+    import time
+
+    while not faulty.put:
+        time.sleep(0.02)
+
+
+def _written(log: attnlog.Run) -> None:
+    """Wait for the writer, as a training does that computes between steps: what is tested is delivery."""
+    import time
+
+    while log._work:
+        time.sleep(0.01)
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from attnlog.errors import AssetTooLarge, RunError
 from attnlog.store.source import LONGEST, Range
@@ -32,6 +33,17 @@ class Kept:
             AssetTooLarge: more pieces came than any asset has.
             RunError: there is no room for them on this machine.
         """
+        with self.opened(path, fetch) as file:
+            file.seek(range[0] if range else 0)
+            return file.read(range[1] if range else -1)
+
+    def opened(self, path: str, fetch: Callable[[], Iterable[bytes]]) -> BinaryIO:
+        """Return a file open for reading; it stays readable when it is no longer kept.
+
+        Raises:
+            AssetTooLarge: more pieces came than any asset has.
+            RunError: there is no room for them on this machine.
+        """
         with self._lock:
             try:
                 file = self._file(path)
@@ -39,9 +51,7 @@ class Kept:
                     self._sizes[path] = _written(file, path, fetch)
                     self._make_room(path)
                 self._sizes.move_to_end(path)
-                with file.open("rb") as opened:
-                    opened.seek(range[0] if range else 0)
-                    return opened.read(range[1] if range else -1)
+                return file.open("rb")
             except OSError as error:
                 raise RunError(f"{path} cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}") from error
 

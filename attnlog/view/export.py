@@ -46,11 +46,13 @@ class ViewerMissingError(AttnlogError):
 
 
 @overload
-def export_html(run: str | os.PathLike[str] | SavedRun, out: None = None, *, budget: int | None = None) -> bytes: ...
+def export_html(run: str | os.PathLike[str] | SavedRun, out: None = None, *, budget: int | None = None, rest: str = "") -> bytes: ...
 @overload
-def export_html(run: str | os.PathLike[str] | SavedRun, out: str | os.PathLike[str], *, budget: int | None = None) -> Path: ...
 def export_html(
-    run: str | os.PathLike[str] | SavedRun, out: str | os.PathLike[str] | None = None, *, budget: int | None = None
+    run: str | os.PathLike[str] | SavedRun, out: str | os.PathLike[str], *, budget: int | None = None, rest: str = ""
+) -> Path: ...
+def export_html(
+    run: str | os.PathLike[str] | SavedRun, out: str | os.PathLike[str] | None = None, *, budget: int | None = None, rest: str = ""
 ) -> bytes | Path:
     """Make one HTML file of a run; it opens from disk, in a mail or in a tracker, without a network.
 
@@ -60,6 +62,7 @@ def export_html(
         budget: bytes the page may have; None: no limit. What does not fit is left out, and the page says so: inputs and
             indexes of all steps go first, then pictures and assets of the first, best and latest step, then the others,
             small ones first.
+        rest: how to see everything, for the sentence about what is left out; default: ``attnlog view`` with the run's folder.
 
     Raises:
         RunNotFoundError: there is no run.
@@ -68,11 +71,11 @@ def export_html(
     directory = run.directory if isinstance(run, SavedRun) else Path(run)
     saved = open_run(directory)
     if out is None:
-        return b"".join(_page(saved, directory, budget))
+        return b"".join(_page(saved, directory, budget, rest))
     target = Path(out)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as draft:
         try:
-            for chunk in _page(saved, directory, budget):
+            for chunk in _page(saved, directory, budget, rest):
                 draft.write(chunk)
             draft.close()
             # A temporary file is readable by its owner only; a page is made to be shared.
@@ -108,7 +111,7 @@ def json_safe(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _page(saved: SavedRun, directory: Path, budget: int | None) -> Iterator[bytes]:
+def _page(saved: SavedRun, directory: Path, budget: int | None, rest: str) -> Iterator[bytes]:
     texts = [(name, _whole_lines(directory / name)) for name in _manifest_files(saved)]
     script = script_safe(studio_script())
     fixed = len(script.encode()) + sum(len(json_safe(text)) for _, text in texts) + len(_PAGE) + 2_000
@@ -118,7 +121,7 @@ def _page(saved: SavedRun, directory: Path, budget: int | None) -> Iterator[byte
         "host": "embedded",
         "name": saved.name,
         "manifests": [{"name": name, "text": text} for name, text in texts],
-        "left_out": left.sentence(directory) if left.assets else "",
+        "left_out": left.sentence(rest or _command(directory)) if left.assets else "",
     }
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = html.escape(_POLICY.format(digest=digest), quote=True)
@@ -148,11 +151,14 @@ class _LeftOut:
     bytes: int = 0
     of: int = 0
 
-    def sentence(self, directory: Path) -> str:
-        # An absolute path would tell a stranger about the machine this was made on.
-        place = directory.name if directory.is_absolute() else str(directory)
+    def sentence(self, rest: str) -> str:
         size = f"{self.bytes / 1e6:.1f} MB" if self.bytes >= 100_000 else f"{max(1, round(self.bytes / 1000))} kB"
-        return f"{self.assets} of {self.of} assets ({size}) are not in this file; to see everything: attnlog view {place}"
+        return f"{self.assets} of {self.of} assets ({size}) are not in this file; to see everything: {rest}"
+
+
+def _command(directory: Path) -> str:
+    # An absolute path would tell a stranger about the machine this was made on.
+    return f"attnlog view {directory.name if directory.is_absolute() else directory}"
 
 
 def _choose(directory: Path, commits: dict[int, Commit], room: int | None) -> tuple[list[AssetRecord], _LeftOut]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import html
-import json
 import os
-import re
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnlog.errors import ArgumentError, AttnlogError, RunNotFoundError
+from attnlog.view.web import ARROW, HEADERS, STATIC, byte_range, studio_page
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -20,19 +18,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PORT = 7007
-STATIC = Path(__file__).parent / "static"
-_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
-# Nothing on the page may reach beyond this server; the worker is started from a blob that the page makes.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def find_runs(places: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
@@ -82,22 +67,15 @@ def application(runs: Mapping[str, Path]) -> Starlette:
     from attnlog.store.open import manifest_names
 
     def page(_: Request) -> Response:
-        names = ", ".join(html.escape(_shown(path.name)) for path in runs.values())
-        host = json.dumps({"host": "server", "base": ""})
-        body = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>attnlog: {names}</title><link rel='icon' href='data:,'></head><body>"
-            f'<script type="application/json" id="attnlog-host">{host}</script><script src="studio.js"></script></body></html>'
-        )
-        return HTMLResponse(body, headers=_HEADERS)
+        names = ", ".join(_shown(path.name) for path in runs.values())
+        return HTMLResponse(studio_page(f"attnlog: {names}", {"host": "server", "base": ""}), headers=HEADERS)
 
     def studio(_: Request) -> Response:
-        return FileResponse(STATIC / "studio.js", media_type="text/javascript", headers=_HEADERS)
+        return FileResponse(STATIC / "studio.js", media_type="text/javascript", headers=HEADERS)
 
     def listed(_: Request) -> Response:
         return JSONResponse(
-            {"runs": [{"id": run, "name": _name(path), "place": _shown(str(path))} for run, path in runs.items()]}, headers=_HEADERS
+            {"runs": [{"id": run, "name": _name(path), "place": _shown(str(path))} for run, path in runs.items()]}, headers=HEADERS
         )
 
     def manifests(request: Request) -> Response:
@@ -105,7 +83,7 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         if path is None:
             return _refuse(404, "no such run")
         texts = [{"name": name, "text": (path / name).read_bytes().decode("utf-8", "replace")} for name in manifest_names(path)]
-        return JSONResponse({"manifests": texts}, headers=_HEADERS)
+        return JSONResponse({"manifests": texts}, headers=HEADERS)
 
     def asset(request: Request) -> Response:
         path, inside = runs.get(request.path_params["run"]), request.path_params["path"]
@@ -114,13 +92,13 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         file = path / inside
         if not file.is_file() or not file.resolve().is_relative_to(path):
             return _refuse(404, f"{inside} is named by a manifest but is not there")
-        wanted = _RANGE.fullmatch(request.headers.get("range", ""))
-        headers = {**_HEADERS, "Accept-Ranges": "bytes"}
+        headers = {**HEADERS, "Accept-Ranges": "bytes"}
         size = file.stat().st_size
+        wanted = byte_range(request.headers.get("range"), size)
         with open(file, "rb") as opened:
             if wanted is None:
-                return Response(opened.read(), media_type="application/vnd.apache.arrow.file", headers=headers)
-            start, end = int(wanted[1]), min(int(wanted[2]), size - 1)
+                return Response(opened.read(), media_type=ARROW, headers=headers)
+            start, end = wanted
             if start > end:
                 return _refuse(416, f"{inside} has {size} bytes", {"Content-Range": f"bytes */{size}"})
             opened.seek(start)
@@ -128,7 +106,7 @@ def application(runs: Mapping[str, Path]) -> Starlette:
             return Response(opened.read(end - start + 1), 206, media_type="application/octet-stream", headers=headers)
 
     def _refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:
-        return JSONResponse({"error": why}, status, headers={**_HEADERS, **(headers or {})})
+        return JSONResponse({"error": why}, status, headers={**HEADERS, **(headers or {})})
 
     app = Starlette(
         routes=[

@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 from attnlog.delivery.redact import describe, redact
 from attnlog.errors import AssetTooLarge, AttnlogError, RunNotFoundError, TrackerError
 from attnlog.store.kept import Kept
+from attnlog.store.manifest import NAME, PATH
 from attnlog.store.source import LONGEST, FolderSource, Paths, Range, Source, check_path, not_there
 from attnlog_integrations.mlflow.bounded import bounded
 
@@ -23,7 +24,9 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/")
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 _DELIVERS = "MLflow says that this run still runs: a training that delivers to it would name again what is pruned"
-Listing: TypeAlias = list[tuple[str, bool]]  # path in the run's artifacts, whether it is a folder
+#: Path in the run's artifacts, whether it is a folder, bytes where the store says.
+Listing: TypeAlias = list[tuple[str, bool, int | None]]
+Sizes: TypeAlias = dict[str, int]
 Answer = TypeVar("Answer")
 
 
@@ -35,15 +38,35 @@ def open_run(run: str) -> Source:
         TrackerError: MLflow cannot be reached, or refuses.
     """
     import mlflow
+
+    return find_source(str(mlflow.get_tracking_uri()), run)
+
+
+def find_run(uri: str, run: str) -> Any:
+    """What MLflow says of a run.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        TrackerError: MLflow cannot be reached, or refuses.
+    """
     from mlflow import MlflowClient
 
-    uri = str(mlflow.get_tracking_uri())
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         # MLflow's client would make an empty database there.
         raise RunNotFoundError(f"there is no MLflow database {redact(uri)}: set MLFLOW_TRACKING_URI to where run {run} was logged")
     client = asked(uri, lambda: MlflowClient(tracking_uri=uri))
     nobody = f"MLflow at {redact(uri)} has no run {run}: check the run's id and MLFLOW_TRACKING_URI"
-    info = asked(uri, lambda: client.get_run(run), missing=nobody).info
+    return asked(uri, lambda: client.get_run(run), missing=nobody).info
+
+
+def find_source(uri: str, run: str) -> LocalArtifacts | MlflowSource:
+    """Open what the MLflow at a tracking URI holds of a run.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        TrackerError: MLflow cannot be reached, or refuses.
+    """
+    info = find_run(uri, run)
     running = str(info.status) == "RUNNING"
     folder = _folder(str(info.artifact_uri))
     if folder is not None and folder.is_dir():
@@ -58,6 +81,12 @@ class LocalArtifacts(FolderSource):
         super().__init__(directory)
         self.place = f"mlflow:{run}"
         self._running = running
+
+    def sizes(self) -> Sizes:
+        """Path inside the run → bytes, of each of its files that is there."""
+        if not self.directory.is_dir():
+            return {}
+        return {path: (self.directory / path).stat().st_size for path in self.list() if is_run_file(path)}
 
     def caution(self) -> str | None:
         """Say what a person should know before something is pruned here."""
@@ -80,17 +109,22 @@ class MlflowSource:
 
     def list(self, *, deep: bool = True) -> Paths:
         """Name the artifacts under ``attnlog/``."""
-        found: Paths = []
+        return sorted(path for path, _ in self._files(deep=deep))
+
+    def sizes(self) -> Sizes:
+        """Path inside the run → bytes, of each of its files that is there; one whose size the store does not say is left out."""
+        return {path: size for path, size in self._files(deep=True) if size is not None and is_run_file(path)}
+
+    def _files(self, *, deep: bool) -> Iterator[tuple[str, int | None]]:
         folders = [TOP]
         while folders:
-            for path, is_folder in self._listed(folders.pop()):
+            for path, is_folder, size in self._listed(folders.pop()):
                 if not path.startswith(f"{TOP}/"):
                     continue
                 if not is_folder:
-                    found.append(path.removeprefix(f"{TOP}/"))
+                    yield path.removeprefix(f"{TOP}/"), size
                 elif deep:
                     folders.append(path)
-        return sorted(found)
 
     def get(self, path: str, range: Range | None = None) -> bytes:
         """Get an artifact, or ask the server for a part of it."""
@@ -144,7 +178,8 @@ class MlflowSource:
         # A server whose artifacts lie in a folder of its own machine lists them itself; the client would look on this one.
         if self._server is not None and not self._server.proxied and (said := self._server.listed(folder)) is not None:
             return said
-        return [(str(entry.path), bool(entry.is_dir)) for entry in asked(self._uri, lambda: self._store.list_artifacts(folder))]
+        entries = asked(self._uri, lambda: self._store.list_artifacts(folder))
+        return [(str(entry.path), bool(entry.is_dir), entry.file_size) for entry in entries]
 
     def _whole(self, path: str) -> Iterable[bytes]:
         if self._server is not None:
@@ -195,7 +230,10 @@ class Server:
                 if answer.status_code != 200:
                     return None
                 said = answer.json()
-            found += [(str(entry["path"]), bool(entry.get("is_dir"))) for entry in said.get("files", [])]
+            for entry in said.get("files", []):
+                # JSON has no integers of 64 bits: MLflow writes them as text.
+                size = int(entry["file_size"]) if "file_size" in entry else None
+                found.append((str(entry["path"]), bool(entry.get("is_dir")), size))
             if not (token := str(said.get("next_page_token") or "")):
                 return found
 
@@ -245,6 +283,11 @@ def asked(uri: str, question: Callable[[], Answer], *, missing: str | None = Non
             raise RunNotFoundError(missing or f"MLflow at {redact(uri)} has no such run or artifact: {describe(error)}") from None
         remedy = "check MLFLOW_TRACKING_URI, and that the server is up"
         raise TrackerError(f"MLflow at {redact(uri)} cannot be read ({describe(error)}): {remedy}") from None
+
+
+def is_run_file(path: str) -> bool:
+    """Whether this is the path of an asset or a manifest, not of what MLflow's own artifacts have beside them."""
+    return bool(PATH.fullmatch(path) or NAME.fullmatch(path))
 
 
 def _is_part(answer: Any, range: Range) -> bool:

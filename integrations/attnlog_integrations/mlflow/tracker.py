@@ -1,43 +1,68 @@
-"""Delivers a run to MLflow as artifacts, with a viewer that opens in the artifact pane."""
+"""Delivers a run to MLflow as artifacts and numbers, with a viewer that opens in the artifact pane."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from attnlog.delivery.redact import describe, redact
 from attnlog.delivery.tracker import Entry
-from attnlog.errors import TrackerError
+from attnlog.errors import ArgumentError, TrackerError
+from attnlog.sizes import parse_size
 from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.link import NOTE, TAG, VIEWER, viewer_link, with_line
+from attnlog_integrations.mlflow.link import NOTE, TAG, VIEWER, address, artifact_link, has_page, is_server, page_link, with_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: The viewer artifact carries its data. MLflow shows up to 50 MiB; this opens quickly and is uploaded again and again.
+#: The viewer artifact carries its data. It opens quickly at this size, and is uploaded again and again.
 VIEWER_BUDGET = 20_000_000
+#: Sets another; "off": no viewer artifact.
+BUDGET_VARIABLE = "ATTNLOG_MLFLOW_VIEWER_BUDGET"
+#: MLflow shows artifacts of up to 50 MiB, and not one byte more.
+MOST_SHOWN = 50 << 20
+#: Numbers that MLflow takes in one request.
+BATCH = 1000
 
 
 class MlflowTracker:
-    """Writes to the run that was active when it was made, even after that run has ended; without one, to a run of its own."""
+    """Writes to one run of MLflow, even after that run has ended.
+
+    That is the run that is named, else the one that was active when the tracker was made (of nested runs the innermost), else the one
+    that ``MLFLOW_RUN_ID`` names, else one of its own.
+    """
 
     name = "mlflow"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, run: str | None = None) -> None:
+        """Remember which run is meant; no server is asked.
+
+        Raises:
+            ArgumentError: ``ATTNLOG_MLFLOW_VIEWER_BUDGET`` is no size.
+        """
         import mlflow
 
         self.directory = Path(directory)
         self._uri = str(mlflow.get_tracking_uri())
+        self._budget = viewer_budget()
         # Known on the thread that trains only, and no longer once the Trainer's own callback has ended the run.
-        active = mlflow.active_run()
-        self._run: str | None = active.info.run_id if active is not None else os.environ.get("MLFLOW_RUN_ID") or None
+        active = mlflow.active_run() if run is None else None
+        self._run: str | None = run or (active.info.run_id if active is not None else os.environ.get("MLFLOW_RUN_ID")) or None
         self._experiment: str | None = active.info.experiment_id if active is not None else None
         self._own = self._run is None
         self._own_experiment = _default_experiment() if self._own else None
         self._client_made: MlflowClient | None = None
+        self._checked = active is not None
         self._announced = False
+        self._page: bool | None = None  # until it was asked for
+
+    @property
+    def run(self) -> str | None:
+        """The id of the run written to; None until one of its own has begun."""
+        return self._run
 
     @property
     def destination(self) -> str:
@@ -45,29 +70,54 @@ class MlflowTracker:
         return f"{redact(self._uri)} {self._run or ''}"
 
     def put(self, entry: Entry, file: Path) -> None:
-        """Upload one file as ``attnlog/<entry.path>``."""
+        """Upload one file as ``attnlog/<entry.path>``, and log the numbers that come with it."""
         folder = PurePosixPath("attnlog", entry.path).parent
         with bounded():
             self._client().log_artifact(self._run_id(), str(file), str(folder))
+            # Last: what is tried again after this has failed is the file, which may come twice.
+            self._log_scalars(entry)
+
+    def holds(self) -> dict[str, int]:
+        """Path inside the run → bytes, of what MLflow has of it.
+
+        Raises:
+            TrackerError: MLflow cannot be reached.
+            RunNotFoundError: it has no such run.
+        """
+        from attnlog_integrations.mlflow.source import find_source
+
+        if self._run is None:
+            return {}
+        source = find_source(self._uri, self._run)
+        try:
+            return source.sizes()
+        finally:
+            source.close()
 
     def refresh(self, run: Path) -> None:
         """Make and upload ``attnlog/viewer.html``, and say in the run's tag and description where it is."""
         from attnlog.view.export import export_html
 
         with tempfile.TemporaryDirectory(prefix="attnlog-") as scratch, bounded():
-            page = Path(scratch, PurePosixPath(VIEWER).name)
-            export_html(run, page, budget=VIEWER_BUDGET)
-            self._client().log_artifact(self._run_id(), str(page), str(PurePosixPath(VIEWER).parent))
+            identity = self._run_id()
+            if self._page is None:
+                self._page = has_page(self._uri)
+            if self._budget is not None:
+                page = Path(scratch, PurePosixPath(VIEWER).name)
+                export_html(run, page, budget=self._budget, rest=self._rest(identity))
+                self._client().log_artifact(identity, str(page), str(PurePosixPath(VIEWER).parent))
             if not self._announced:
-                self._announce()
+                self._announce(identity)
                 self._announced = True
 
     def where(self) -> str | None:
         """The viewer's address in MLflow's page, or the run and artifact to open there."""
         if self._run is None:
             return None
-        if self._experiment is not None and self._uri.startswith(("http://", "https://")):
-            return viewer_link(self._uri, self._experiment, self._run)
+        if self._page:
+            return address(self._uri, page_link(self._run))
+        if self._experiment is not None and is_server(self._uri):
+            return address(self._uri, artifact_link(self._experiment, self._run))
         return f"run {self._run}, artifact {VIEWER}"
 
     def close(self) -> None:
@@ -88,22 +138,67 @@ class MlflowTracker:
         if self._run is None:
             try:
                 experiment = self._own_experiment or _environment_experiment(self._client())
-                made = self._client().create_run(experiment, run_name=self.directory.name)
+                made = self._client().create_run(experiment, run_name=self.directory.resolve().name)
             except Exception as error:
                 remedy = "Start one with mlflow.start_run() before the training, or check the tracking URI"
                 raise TrackerError(f"no MLflow run was active and none could be begun ({describe(error)}). {remedy}.") from None
-            self._run, self._experiment = made.info.run_id, made.info.experiment_id
+            self._run, self._experiment, self._checked = made.info.run_id, made.info.experiment_id, True
+        elif not self._checked:
+            self._check(self._run)
         return self._run
 
-    def _announce(self) -> None:
-        client, run = self._client(), self._run_id()
+    def _check(self, run: str) -> None:
+        """Whether the run that was named is there; asked here, on the thread that delivers, once."""
+        from attnlog_integrations.mlflow.source import find_run
+
+        info = find_run(self._uri, run)
+        if info.lifecycle_stage == "deleted":
+            raise TrackerError(f"the MLflow run {run} is deleted: restore it (mlflow runs restore --run-id {run}), or name another")
+        self._experiment, self._checked = str(info.experiment_id), True
+
+    def _log_scalars(self, entry: Entry) -> None:
+        if not entry.scalars:
+            return
+        from mlflow.entities import Metric
+
+        # The commit's own time and step: MLflow takes the same point again for the one it has.
+        stamp = int((entry.time if entry.time is not None else time.time()) * 1000)
+        points = [Metric(name, value, stamp, entry.step or 0) for name, value in entry.scalars.items()]
+        for at in range(0, len(points), BATCH):
+            self._client().log_batch(self._run_id(), metrics=points[at : at + BATCH])
+
+    def _announce(self, run: str) -> None:
+        client = self._client()
         found = client.get_run(run)
-        self._experiment = found.info.experiment_id
-        link = viewer_link(self._uri, self._experiment, run)
-        client.set_tag(run, TAG, link)
-        note = with_line(found.data.tags.get(NOTE, ""), link)
+        self._experiment = str(found.info.experiment_id)
+        client.set_tag(run, TAG, address(self._uri, page_link(run) if self._page else artifact_link(self._experiment, run)))
+        if self._budget is None and not self._page:
+            return  # there is nothing to lead to
+        note = with_line(found.data.tags.get(NOTE, ""), self._experiment, run, page=bool(self._page))
         if note is not None:
             client.set_tag(run, NOTE, note)
+
+    def _rest(self, run: str) -> str:
+        """How to see what the viewer artifact leaves out."""
+        ways = [address(self._uri, page_link(run))] if self._page else []
+        return " or ".join([*ways, f"attnlog fetch mlflow:{run} DIR && attnlog view DIR"])
+
+
+def viewer_budget() -> int | None:
+    """Bytes that ``viewer.html`` may have, from the environment; None: there is to be none.
+
+    Raises:
+        ArgumentError: it is no size.
+    """
+    said = os.environ.get(BUDGET_VARIABLE, "").strip()
+    if not said:
+        return VIEWER_BUDGET
+    if said.lower() in ("off", "0"):
+        return None
+    try:
+        return min(parse_size(said) or VIEWER_BUDGET, MOST_SHOWN)
+    except ArgumentError as error:
+        raise ArgumentError(f"{BUDGET_VARIABLE}: {error}, or 'off' for no viewer artifact") from None
 
 
 def _default_experiment() -> str | None:

@@ -1,0 +1,58 @@
+"""Real MLflow servers on loopback, each a process of its own with its database in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server_process(folder: Path, *options: str, prefix: str = "", environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start `mlflow server` with sqlite and more options; gives its tracking URI once it answers.
+
+    Artifacts are proxied to a local folder unless the options say otherwise.
+    """
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", *options]
+    if "--workers" not in options:
+        command += ["--workers", "1"]
+    if "--artifacts-destination" not in options:
+        command += ["--artifacts-destination", str(folder / "artifacts")]
+    if prefix:
+        command += ["--static-prefix", prefix]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    clean |= {"MLFLOW_DISABLE_TELEMETRY": "true", **(environment or {})}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=clean, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{address}{prefix}/health", timeout=5):
+                    break
+            except OSError:
+                if server.poll() is not None:
+                    break
+                time.sleep(0.2)
+        else:
+            raise AssertionError("mlflow server did not start: " + (folder / "log").read_text()[-2000:])
+        assert server.poll() is None, (folder / "log").read_text()[-2000:]
+        yield f"{address}{prefix}"
+    finally:
+        # Its workers are children in a process group of their own.
+        os.killpg(server.pid, 15)
+        server.wait(30)

@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 #: Of the client's own settings at most these; delivery tries again by itself. Its jitter is drawn from Python's global random
-#: state, which belongs to the training.
-MOST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": 1, "MLFLOW_HTTP_REQUEST_TIMEOUT": 30, "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 0.0}
+#: state, which belongs to the training. A server that is busy may ask for an hour's patience; the queue has its own.
+MOST = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 1,
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 0.0,
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": False,
+}
 
 _here = threading.local()
 _lock = threading.Lock()

@@ -1,0 +1,90 @@
+"""Delivers a run to the active Weights & Biases run, as files under ``attnlog/``; online, or offline for ``wandb sync`` later."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from attnlog.delivery.tracker import Entry
+from attnlog.errors import MissingExtraError, TrackerError
+
+_REMEDY = "Start one with wandb.init() before the training, or leave 'wandb' out of tracker="
+#: The charts' horizontal axis: the step of the training, not W&B's own, which counts calls of wandb.log.
+STEP = "attention/step"
+
+
+class WandbTracker:
+    """Writes to the run that was active when it was made; it never starts one, which might have other settings."""
+
+    name = "wandb"
+
+    def __init__(self, directory: Path) -> None:
+        # Nobody can have started a run without importing the package, and importing it takes a second.
+        wandb = sys.modules.get("wandb")
+        if wandb is None and find_spec("wandb") is None:
+            raise MissingExtraError("wandb", "wandb", "the tracker 'wandb'")
+        run = getattr(wandb, "run", None)
+        if run is None:
+            raise TrackerError(f"no Weights & Biases run is active. {_REMEDY}.")
+        self._wandb: Any = wandb
+        self._run: Any = run
+        self._top = Path(run.dir, "attnlog")
+        self._offline = bool(run.offline)
+        self._pending: int | None = None  # W&B's step whose row holds numbers of ours
+        self._logged: set[tuple[int | None, str]] = set()
+
+    @property
+    def destination(self) -> str:
+        """The run."""
+        return f"{self._run.entity or ''}/{self._run.project or ''}/{self._run.id}"
+
+    def put(self, entry: Entry, file: Path) -> None:
+        """Copy one file into the run's folder and ask W&B to upload it.
+
+        Raises:
+            TrackerError: the run has ended.
+        """
+        if self._wandb.run is not self._run:
+            raise TrackerError(
+                f"the Weights & Biases run {self._run.id} ended before {entry.path} was handed to it; end it after the training"
+            )
+        target = self._top / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.part")
+        draft.write_bytes(file.read_bytes())
+        os.replace(draft, target)  # a manifest may be read while it is replaced
+        self._run.save(str(target), base_path=self._run.dir, policy="now")
+        self._chart(entry)
+
+    def holds(self) -> Mapping[str, int]:
+        """What lies in the run's folder."""
+        return {file.relative_to(self._top).as_posix(): file.stat().st_size for file in self._top.rglob("*") if file.is_file()}
+
+    def refresh(self, run: Path) -> None:
+        """Nothing is derived from the run."""
+
+    def where(self) -> str | None:
+        """The run's page, or how an offline run gets there."""
+        return f"wandb sync {shlex.quote(str(Path(self._run.dir).parent))}" if self._offline else getattr(self._run, "url", None)
+
+    def close(self) -> None:
+        """Nothing is held; the run is left to whoever started it."""
+
+    def _chart(self, entry: Entry) -> None:
+        """Log head metrics without moving W&B's step on: whoever logs with ``step=`` must find it where it was left."""
+        new = {name: value for name, value in entry.scalars.items() if (entry.step, name) not in self._logged}
+        if not new:
+            return
+        for name in new:
+            self._run.define_metric(name, step_metric=STEP)
+        if self._pending == self._run.step:
+            # Nobody has logged anything since, so that the row is only ours: finish it, or the next would overwrite it.
+            self._run.log({}, commit=True)
+        self._run.log({**new, STEP: entry.step}, commit=False)
+        self._pending = self._run.step
+        self._logged |= {(entry.step, name) for name in new}

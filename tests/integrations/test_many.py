@@ -1,0 +1,86 @@
+"""Many steps, and many processes: what is held does not grow, and what all of them deliver is whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import attnlog
+from attnlog.delivery.tracker import Entry
+from bench.steps import log_steps
+from tests.integrations.files import artifacts, files
+
+PROCESSES = 8
+#: Forks, so that what is imported is imported once: importing mlflow takes longer than all that is tested.
+SCRIPT = """
+import os, sys
+import mlflow, numpy as np
+import attnlog
+from attnlog.capture.tensors import from_tensors
+import attnlog.format.write, attnlog.run, attnlog.view.export, attnlog_integrations.mlflow.tracker
+
+folder, runs = sys.argv[1], sys.argv[2:]
+weights = [np.random.default_rng(0).dirichlet(np.ones(16), size=(1, 4, 16)).astype("f4")] * 3
+children = []
+for number, named in enumerate(runs):
+    child = os.fork()
+    if child == 0:
+        with attnlog.Run(f"{folder}/{number}", tracker=f"mlflow:{named}") as run:
+            for step in range(10):
+                run.log(from_tensors(weights, [[f"t{n}" for n in range(16)]]), step=step)
+                while run._work:
+                    pass
+        os._exit(0 if run._delivery.left == 0 and run.dropped == 0 else 1)
+    children.append(child)
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+class Sink:
+    """A tracker that takes everything and keeps nothing."""
+
+    name = "sink"
+    taken = 0
+
+    def __init__(self, directory: Path) -> None: ...
+    def put(self, entry: Entry, file: Path) -> None:
+        file.read_bytes()
+        Sink.taken += 1
+
+    def refresh(self, run: Path) -> None: ...
+    def where(self) -> str | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+def test_memory_threads_and_open_files_stay_flat_over_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # of twenty thousand syncs none is what is tested here
+    seen = log_steps(tmp_path / "run", 3000, Sink)
+    assert len(attnlog.open(tmp_path / "run").steps) == 3000
+    assert Sink.taken >= 3 * 3000
+    warm, last = seen[1], seen[-1]
+    # Every step that left a kilobyte behind would show as two megabytes.
+    assert last["megabytes"] - warm["megabytes"] < 2
+    assert last["threads"] <= warm["threads"]
+    assert last["open files"] <= warm["open files"] + 2
+
+
+def test_eight_processes_write_to_one_server_at_once_and_every_run_is_whole(mlflow_server: str, tmp_path: Path) -> None:
+    client = MlflowClient(mlflow_server)
+    runs = [client.create_run("0").info.run_id for _ in range(PROCESSES)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_server, "ATTNLOG_EXIT_WAIT": "600"}
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path), *runs]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number, run in enumerate(runs):
+        kept = files(tmp_path / str(number))
+        there = artifacts(mlflow_server, run, tmp_path)
+        assert {path: there[f"attnlog/{path}"] for path in kept} == kept
+        assert set(there) == {f"attnlog/{path}" for path in kept} | {"attnlog/viewer.html"}
+        assert len(attnlog.open(tmp_path / str(number)).steps) == 10

@@ -6,7 +6,7 @@ RUNS ?= demo-runs
 SERVE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile hostile-full sweep bench picture clean
+.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile hostile-full sweep bench soak picture clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -90,7 +90,12 @@ bench: $(STAMPS)/python $(STAMPS)/chromium $(STAMPS)/bench ## measure size, time
 	@mkdir -p build && $(BIN)/python bench/size.py | tee build/size.json && $(BIN)/python bench/write.py | tee build/write.json
 	@$(BIN)/python bench/paint.py | tee build/paint.json
 	@$(BIN)/python bench/capture.py | tee build/capture.json
-	@$(BIN)/python bench/figures.py build/size.json build/write.json build/paint.json build/capture.json
+	@$(BIN)/python bench/delivery.py | tee build/delivery.json
+	@$(BIN)/python bench/figures.py build/size.json build/write.json build/paint.json build/capture.json build/delivery.json
+
+soak: $(STAMPS)/python ## log 10 000 tiny steps to a local MLflow and look at memory, threads and open files
+	@mkdir -p build && $(BIN)/python bench/steps.py | tee build/steps.json
+	@$(BIN)/python bench/figures.py - - - - - build/steps.json
 
 picture: $(STAMPS)/python $(STAMPS)/chromium ## take the picture of the README from the newest demo run
 	@$(BIN)/python scripts/picture.py $(RUNS)

@@ -1,4 +1,4 @@
-"""What a logged step makes a training wait, with a tracking server that is alive, dead, or never answers. Prints JSON.
+"""What a logged step makes a training wait for delivery (the time in `Run.log`), with a tracking server that is alive, dead, or never answers. Prints JSON.
 
 A step is what `AttentionCallback` does: capture a small Llama on two inputs, and hand the capture to the run. The three servers take turns,
 so that whatever else the machine does falls on all of them; only ratios within one run mean anything.
@@ -91,8 +91,8 @@ def main() -> None:
                 "steps": TURNS * STEPS,
                 "seconds of a logged step, capture included": {name: round(of["step"], 5) for name, of in medians.items()},
                 "seconds in Run.log": {name: round(of["log"], 6) for name, of in medians.items()},
-                "dead beside alive": round(medians["dead"]["step"] / medians["alive"]["step"], 3),
-                "hanging beside alive": round(medians["hanging"]["step"] / medians["alive"]["step"], 3),
+                "dead beside alive": round(medians["dead"]["log"] / medians["alive"]["log"], 3),
+                "hanging beside alive": round(medians["hanging"]["log"] / medians["alive"]["log"], 3),
             },
             indent=1,
         )

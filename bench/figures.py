@@ -1,4 +1,5 @@
-"""Makes the tables of figures in the README and in docs/format.md from what the benches print: ``figures.py SIZE.json WRITE.json PAINT.json CAPTURE.json``.
+"""Makes the tables of figures in the README and in docs/format.md from what the benches print: ``figures.py SIZE.json WRITE.json PAINT.json CAPTURE.json
+DELIVERY.json STEPS.json``.
 
 Any of them may be ``-``: its table stays as it is.
 """
@@ -153,6 +154,27 @@ def captures(capture: Row) -> str:
     )
 
 
+def deliveries(found: Row) -> str:
+    waits, steps = found["seconds in Run.log"], found["seconds of a logged step, capture included"]
+    rows = [[name, f"{1000 * waits[name]:.2f} ms", f"{1000 * steps[name]:.1f} ms"] for name in ("alive", "dead", "hanging")]
+    return "\n\n".join(
+        [
+            f"What a logged step makes a training wait for delivery, and the step with its capture (a tiny model, two inputs), medians of {found['steps']} steps with an MLflow server "
+            "that is alive, dead, or takes connections and never answers, in turns of one run:",
+            table(["server", "wait for delivery", "capture and log"], rows),
+            f"Dead beside alive: {found['dead beside alive']:.2f}× the wait; hanging beside alive: {found['hanging beside alive']:.2f}×.",
+        ]
+    )
+
+
+def held(found: Row) -> str:
+    first, last, grown = found["on the way"][0], found["on the way"][-1], found["from a third to the end"]
+    return (
+        f"Over {found['steps']:,} tiny steps to a run folder and a local MLflow (`make soak`): {first['megabytes']:.0f} MB at step {first['step']:,}, {last['megabytes']:.0f} MB at the end "
+        f"({grown['megabytes']:+.0f} MB over the last two thirds), {last['threads']:.0f} threads and {last['open files']:.0f} open files ({grown['threads']:+.0f}, {grown['open files']:+.0f})."
+    )
+
+
 def fill(page: Path, name: str, text: str) -> None:
     begin, end = f"<!-- {name}: bench/figures.py -->", f"<!-- end of {name} -->"
     known = page.read_text(encoding="utf-8")
@@ -163,8 +185,8 @@ def fill(page: Path, name: str, text: str) -> None:
 
 
 def main() -> None:
-    given = [*sys.argv[1:5], "-", "-", "-", "-"][:4]
-    size, write, paint, capture = (None if name == "-" else json.loads(Path(name).read_text()) for name in given)
+    given = [*sys.argv[1:7], *"------"][:6]
+    size, write, paint, capture, delivery, steps = (None if name == "-" else json.loads(Path(name).read_text()) for name in given)
     readme = ROOT / "README.md"
     if size is not None:
         fill(readme, "sizes", sizes(size["size"]))
@@ -175,6 +197,10 @@ def main() -> None:
         fill(readme, "painting", paints(paint))
     if capture is not None:
         fill(ROOT / "docs" / "guides" / "capture.md", "capturing", captures(capture["capture"]))
+    if delivery is not None:
+        fill(readme, "delivery", deliveries(delivery))
+    if steps is not None:
+        fill(readme, "soak", held(steps))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ NAME = re.compile(rf"manifest-({_WRITER})\.jsonl")
 PATH = re.compile(rf"inputs-[0-9a-f]{{16}}\.arrow|indexes-{_WRITER}\.arrow|step-[0-9]{{8,}}/{_WRITER}-[0-9]+/[a-z0-9-]+\.arrow")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AssetRecord:
     """What a manifest says of one asset."""
 
@@ -55,7 +55,7 @@ class AssetRecord:
         return cls(path, str(said["kind"]), counts[0], str(said["sha256"]), counts[1], counts[2], schema)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
     """One manifest line: what one writer recorded at one step, updates merged in."""
 

@@ -61,6 +61,27 @@ def manifest_names(directory: Path) -> list[str]:
     return manifests_in(FolderSource(directory))
 
 
+def check_run(directory: Path) -> list[str]:
+    """Name the manifests of a run folder.
+
+    Raises:
+        RunNotFoundError: there is no folder, or no manifest in it.
+        RunError: it is a file.
+    """
+    _check_folder(directory)
+    if not (names := manifest_names(directory)):
+        raise RunNotFoundError(f"there is no manifest in {directory}, so it is not a run")
+    return names
+
+
+def run_name(manifests: Sequence[Manifest], place: Path | str) -> str:
+    """Name a run as what wrote it last called it, else as the place where it lies is called."""
+    named = [str(m.header["run"]) for m in manifests if m.header.get("run")]
+    if named:
+        return named[-1]
+    return place.resolve().name if isinstance(place, Path) else place.rsplit("/", 1)[-1]
+
+
 class SavedRun:
     """A run opened for reading. Manifests are read once; `reload` sees what came since. Use it in a ``with`` block, or `close` it."""
 
@@ -104,10 +125,7 @@ class SavedRun:
     @property
     def name(self) -> str:
         """The run's name: what the writer called it, else the folder's name."""
-        named = [str(m.header["run"]) for m in self.manifests if m.header.get("run")]
-        if named:
-            return named[-1]
-        return self.source.directory.resolve().name if isinstance(self.source, FolderSource) else self.source.place.rsplit("/", 1)[-1]
+        return run_name(self.manifests, self.source.directory if isinstance(self.source, FolderSource) else self.source.place)
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any, overload
 
 from attnlog.errors import AttnlogError
 from attnlog.store.manifest import AssetRecord, Commit, merge, parse
-from attnlog.store.open import SavedRun, open_run
+from attnlog.store.open import SavedRun, check_run, run_name
+from attnlog.view.manifests import page_manifests
 
 #: A page may run this one script (by its digest) and workers made from it, and may reach no network at all.
 _POLICY = (
@@ -61,7 +62,8 @@ def export_html(
         out: where to write; None: return the page's bytes.
         budget: bytes the page may have; None: no limit. What does not fit is left out, and the page says so: inputs and
             indexes of all steps go first, then pictures and assets of the first, best and latest step, then the others,
-            small ones first.
+            small ones first. Of a run of thousands of steps only some are in the page: the first, the best, the latest, and
+            evenly spaced ones.
         rest: how to see everything, for the sentence about what is left out; default: ``attnlog view`` with the run's folder.
 
     Raises:
@@ -69,13 +71,13 @@ def export_html(
         ViewerMissingError: the viewer was not built.
     """
     directory = run.directory if isinstance(run, SavedRun) else Path(run)
-    saved = open_run(directory)
+    names = check_run(directory)
     if out is None:
-        return b"".join(_page(saved, directory, budget, rest))
+        return b"".join(_page(directory, names, budget, rest))
     target = Path(out)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as draft:
         try:
-            for chunk in _page(saved, directory, budget, rest):
+            for chunk in _page(directory, names, budget, rest):
                 draft.write(chunk)
             draft.close()
             # A temporary file is readable by its owner only; a page is made to be shared.
@@ -111,36 +113,28 @@ def json_safe(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _page(saved: SavedRun, directory: Path, budget: int | None, rest: str) -> Iterator[bytes]:
-    texts = [(name, _whole_lines(directory / name)) for name in _manifest_files(saved)]
+def _page(directory: Path, names: Sequence[str], budget: int | None, rest: str) -> Iterator[bytes]:
+    carried = page_manifests(directory, names, budget)
     script = script_safe(studio_script())
-    fixed = len(script.encode()) + sum(len(json_safe(text)) for _, text in texts) + len(_PAGE) + 2_000
-    commits = merge(parse(name, text.encode()) for name, text in texts)
-    chosen, left = _choose(directory, commits, None if budget is None else budget - fixed)
+    fixed = len(script.encode()) + sum(len(json_safe(text)) for _, text in carried.texts) + len(_PAGE) + 2_000
+    manifests = [parse(name, text.encode()) for name, text in carried.texts]
+    name = run_name(manifests, directory)
+    chosen, left = _choose(directory, merge(manifests), None if budget is None else budget - fixed)
+    left.steps = carried.left_out
     host = {
         "host": "embedded",
-        "name": saved.name,
-        "manifests": [{"name": name, "text": text} for name, text in texts],
-        "left_out": left.sentence(rest or _command(directory)) if left.assets else "",
+        "name": name,
+        "manifests": [{"name": file, "text": text} for file, text in carried.texts],
+        "left_out": left.sentence(rest or _command(directory)) if left.assets or left.steps else "",
     }
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = html.escape(_POLICY.format(digest=digest), quote=True)
-    yield _PAGE.format(policy=policy, title=html.escape(f"{saved.name} · attention"), host=json_safe(host)).encode()
+    yield _PAGE.format(policy=policy, title=html.escape(f"{name} · attention"), host=json_safe(host)).encode()
     for record in chosen:
         data = base64.b64encode((directory / record.path).read_bytes())
         # Paths of a run hold no character that HTML would read otherwise: the manifest's reader refuses others.
         yield b'<script type="text/plain" data-attnlog-asset="%s">%s</script>\n' % (record.path.encode(), data)
     yield f"<script>{script}</script>\n</body>\n</html>\n".encode()
-
-
-def _manifest_files(saved: SavedRun) -> list[str]:
-    return [f"manifest-{manifest.writer}.jsonl" for manifest in saved.manifests]
-
-
-def _whole_lines(file: Path) -> str:
-    """A manifest without the line that is being written at this moment."""
-    data = file.read_bytes()
-    return data[: data.rfind(b"\n") + 1].decode("utf-8")
 
 
 @dataclass
@@ -150,8 +144,11 @@ class _LeftOut:
     assets: int = 0
     bytes: int = 0
     of: int = 0
+    steps: int = 0
 
     def sentence(self, rest: str) -> str:
+        if self.steps:
+            return f"{self.steps} steps are not in this file, nor are all assets of the others; to see everything: {rest}"
         size = f"{self.bytes / 1e6:.1f} MB" if self.bytes >= 100_000 else f"{max(1, round(self.bytes / 1000))} kB"
         return f"{self.assets} of {self.of} assets ({size}) are not in this file; to see everything: {rest}"
 

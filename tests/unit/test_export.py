@@ -11,12 +11,17 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import numpy as np
 import pytest
 
+import attnlog
 from attnlog.errors import RunNotFoundError
+from attnlog.format.write import write_assets
+from attnlog.store.folder import Writer
+from attnlog.store.manifest import parse
 from attnlog.store.open import open_run
 from attnlog.view import export
-from attnlog.view.export import ViewerMissingError, export_html, json_safe, script_safe
+from attnlog.view.export import ViewerMissingError, export_html, json_safe, script_safe, studio_script
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "decoder"
 
@@ -144,3 +149,25 @@ def test_a_missing_viewer_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(export.resources, "files", lambda package: tmp_path)
     with pytest.raises(ViewerMissingError, match="npm run build"):
         export_html(GOLDEN)
+
+
+def test_of_thousands_of_steps_a_page_carries_the_first_best_latest_and_evenly_spaced_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    writer = Writer(folder, {"run": "long"})
+    written = write_assets(attnlog.from_tensors([np.full((1, 1, 2, 2), 0.5, "f4")], [["a", "b"]]))
+    for step in range(400):
+        writer.commit(written, step=step, metrics={"eval_loss": abs(step - 123) / 100})
+    writer.update(399, metrics={"accuracy": 0.5})
+    budget = len(studio_script()) + 400_000
+    page = export_html(folder, budget=budget)
+    said = host(page)
+    [manifest] = [parse(one["name"], one["text"].encode()) for one in said["manifests"]]
+    steps = [commit.step for commit in manifest.commits]
+    assert {0, 123, 399} <= set(steps)
+    assert len(steps) < 400
+    assert {*steps} == {*range(0, 400, steps[1]), 123, 399}
+    assert manifest.commits[-1].metrics["accuracy"] == 0.5  # what was added later
+    assert said["left_out"].startswith(f"{400 - len(steps)} steps are not in this file")
+    assert len(page) <= budget
+    whole = host(export_html(folder))["manifests"][0]
+    assert len(parse(whole["name"], whole["text"].encode()).commits) == 400

@@ -56,10 +56,10 @@ types: $(STAMPS)/python ## mypy strict, pyright basic
 	@$(BIN)/mypy && $(BIN)/pyright
 
 unit: $(STAMPS)/python ## Python tests without servers or browsers
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
 
 integration: $(STAMPS)/python $(STAMPS)/chromium ## real Trainer, MLflow and Comet client
-	@$(BIN)/python -m pytest tests/integrations
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integrations
 
 browser: $(STAMPS)/python $(STAMPS)/chromium ## the viewer in real Chromium
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser tests/e2e

@@ -14,6 +14,8 @@ BIN = Path(sys.executable).parent
 # The theme advertises a fork of mkdocs on every build.
 ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
+# Two files at a time: tests wait for disks, servers and browsers most of the while.
+TWO = [*PYTEST, "-n", "2", "--dist", "loadfile"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,11 @@ CHECKS = [
     Check("panels: tests", ["npm", "test", "--silent"], "panels", "node"),
     Check("panels: bundle up to date", ["npm", "run", "--silent", "fresh"], "panels"),
     Check("documentation", [str(BIN / "mkdocs"), "build", "--strict", "-q"]),
-    Check("unit tests", [*PYTEST, "tests/unit"], count="pytest"),
+    Check("unit tests", [*TWO, "tests/unit"], count="pytest"),
     Check("sample of the sweep", [*PYTEST, "tests/sweep"], count="pytest"),
     Check("hostile assets", [*PYTEST, "tests/hostile"], count="pytest"),
-    Check("integration tests", [*PYTEST, "tests/integrations"], count="pytest"),
-    # Two at a time: each waits for its browser most of the while.
-    Check("browser tests", [*PYTEST, "-n", "2", "--dist", "loadfile", "tests/browser", "tests/e2e"], count="pytest"),
+    Check("integration tests", [*TWO, "tests/integrations"], count="pytest"),
+    Check("browser tests", [*TWO, "tests/browser", "tests/e2e"], count="pytest"),
     Check("built wheel", [*PYTEST, "tests/wheel"], count="pytest"),
 ]
 

@@ -188,9 +188,11 @@ class Lane:
                     continue
                 self._missed(error)
                 return False
-            self._arrived.add(entry)
+            # What a tracker chose to leave out has not arrived: another budget may let it through.
+            if entry.path not in getattr(self.tracker, "left_out", ()):
+                self._arrived.add(entry)
+                self._delivered.add(entry.path)
             self._unseen = True
-            self._delivered.add(entry.path)
             self._refused.pop(entry.path, None)
             self._misses, self._down, self._last_error = 0, None, ""
             return True

@@ -39,9 +39,11 @@ class Experiment(Protocol):
 
     def holds(self) -> dict[str, int]:
         """Path inside the run → bytes, of what Comet has of it."""
+        ...
 
     def where(self) -> str:
         """The experiment's page."""
+        ...
 
     def close(self) -> None:
         """Release what is held."""

@@ -21,7 +21,7 @@ _CSS = "html, body { margin: 0; height: 100%; }\n#attnlog { height: 100%; min-he
 _CLASS = """
 class AttnlogPanel extends Comet.Panel {
   setup() {
-    this.options = {};
+    this.options = { ...this.options };
   }
   async draw(experimentKeys) {
     await AttnlogComet.drawPanel(this, experimentKeys, AttnlogStudio);

@@ -308,6 +308,7 @@ export class Studio {
   destroy(): void {
     for (const release of this.release) release();
     this.observer.disconnect();
+    this.header.destroy();
     for (const { view } of this.views) view.destroy();
     this.session.close();
     this.root.replaceChildren();

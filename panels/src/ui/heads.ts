@@ -5,6 +5,7 @@ import { h } from "./dom";
 export class HeadsMenu {
   readonly root: HTMLDetailsElement;
   private readonly said = h("span", { class: "num" });
+  private readonly summary = h("summary", { class: "btn" }, this.said);
   private readonly list = h("div", { class: "heads-list" });
   private heads: number[] = [];
   private chosen: number[] = [];
@@ -20,13 +21,13 @@ export class HeadsMenu {
     this.root = h(
       "details",
       { class: "heads-menu" },
-      h("summary", { class: "btn", "aria-label": "heads" }, this.said),
+      this.summary,
       h("div", { class: "heads-box", role: "group", "aria-label": "heads shown" }, this.list, all, none),
     );
     this.root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.root.open) return;
       this.root.open = false;
-      this.root.querySelector("summary")?.focus();
+      this.summary.focus();
       event.preventDefault();
       event.stopPropagation();
     });
@@ -58,6 +59,7 @@ export class HeadsMenu {
       : chosen.length > 3
         ? `${chosen.length} of ${heads.length}`
         : chosen.join(", ");
+    this.summary.setAttribute("aria-label", `heads: ${this.said.textContent}`);
   }
 
   private make(head: number): HTMLElement {

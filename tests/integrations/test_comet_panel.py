@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import zipfile
@@ -12,13 +13,16 @@ from typing import Any
 
 import comet_ml
 import pytest
+from click.testing import CliRunner
 
 from attnlog.boundary import Boundary
+from attnlog.cli import main
 from attnlog.delivery.queue import Delivery
-from attnlog_integrations.comet.panel import upload_command, write_panel
+from attnlog_integrations.comet.panel import write_code, write_panel
 from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_host import host_page, offline_assets, panel_parts
 from tests.integrations.comet_loopback import Loopback, loopback
+from tests.integrations.conftest import free_port
 from tests.integrations.files import entries, small_run
 from tests.integrations.screen import shows
 
@@ -88,9 +92,62 @@ def test_the_same_viewer_makes_the_same_zip(panel: Path, tmp_path: Path) -> None
     assert write_panel(tmp_path / "again.zip").read_bytes() == panel.read_bytes()
 
 
-def test_the_upload_command_names_no_key(panel: Path) -> None:
-    said = upload_command(panel, "team")
-    assert "teamName=team" in said and "$COMET_API_KEY" in said and str(panel) in said
+def test_the_texts_to_paste_are_those_of_the_zip(panel: Path, tmp_path: Path) -> None:
+    parts = panel_parts(panel)
+    written = {file.name: file.read_text(encoding="utf-8") for file in write_code(tmp_path / "code")}
+    assert written == {"panel.js": parts["code"], "panel.html": parts["html"], "panel.css": parts["css"]}
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["panel", "comet", *arguments])
+    return done.exit_code, done.output
+
+
+def test_the_panel_is_uploaded_to_a_workspace_and_replaced_there(comet: Loopback, panel: Path) -> None:
+    status, said = command("--upload", "--workspace", "team")
+    assert (status, comet.panels) == (0, [({"teamName": "team"}, panel.read_bytes())])
+    assert "--template-id new-panel replaces it" in said
+    status, _ = command("--upload", "--workspace", "team", "--template-id", "panel-7")
+    assert (status, comet.panels[1][0]) == (0, {"teamName": "team", "templateId": "panel-7"})
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "refuses the API key .401.: get one in your account's settings"),
+        (403, "does not let this API key add panels to the workspace team"),
+        (404, "does not know the workspace team .404."),
+        (413, "does not take the panel .413.: write it to a file"),
+        (503, "answers 503: try again later"),
+        (302, "does not take the panel .302."),  # followed, it would hand the key to somebody else
+    ],
+)
+def test_what_comet_refuses_is_said_without_the_key(comet: Loopback, status: int, words: str) -> None:
+    comet.panel_status = status
+    code, said = command("--upload", "--workspace", "team")
+    assert code == 1 and re.search(words, said) and comet.key not in said
+    assert "Traceback" not in said
+
+
+def test_a_wrong_key_no_key_and_no_line_are_told_apart(comet: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COMET_API_KEY", "another-key-0123456789")
+    code, said = command("--upload", "--workspace", "team")
+    assert code == 1 and "refuses the API key" in said and "another-key" not in said
+    monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{free_port()}/clientlib/")
+    code, said = command("--upload", "--workspace", "team")
+    assert code == 1 and "cannot be reached (" in said and "another-key" not in said
+    monkeypatch.delenv("COMET_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    code, said = command("--upload", "--workspace", "team")
+    assert code == 1 and "set COMET_API_KEY" in said
+
+
+def test_what_a_command_lacks_is_said() -> None:
+    assert "say what to make" in command()[1]
+    assert "--upload needs --workspace" in command("--upload")[1]
+    assert "are for --upload" in command("x.zip", "--workspace", "team")[1]
+    assert "is not the name of a workspace" in command("--upload", "--workspace", "my team&x=1")[1]
 
 
 def test_the_host_part_of_the_panel_is_what_its_source_builds() -> None:

@@ -173,7 +173,7 @@ def main() -> None:
     import comet_ml
     import streamlit as st
 
-    api = comet_ml.API()
+    api = comet_ml.API(cache=False)  # steps of a running training are looked for again
     options = api.get_panel_options() or {}
     chosen = [Experiment(st, one) for one in api.get_panel_experiments() if one is not None]
     logged = {one.key: one for one in chosen if one.logged}
@@ -218,7 +218,7 @@ def main() -> None:
             made.add("other", logged[other[0]], logged[other[0]].of_step(other[1]))
             compare = f"compare=run:other%3Bstep:{other[1]}"
         indexes = [record for n in steps for record in here.of_step(n) if record.get("kind") in ("inputs", "index")]
-        made.add("run", here, here.roll_ups or indexes, TIMELINE)
+        made.add("run", here, [*here.roll_ups, *indexes], TIMELINE)
     for wrong in made.wrong:
         st.warning(f"{wrong}: its digest is another than the manifest's, so it is not shown. Log it again: attnlog sync.")
 

@@ -126,7 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
             found = [a for a in self.comet.of(experiment).values() if a.id == query.get("assetId")]
             self._send(found[0].data if found else b"", "application/octet-stream", 200 if found else 404)
         elif url.path.endswith("/experiment/metadata"):
-            self._json({"experimentKey": experiment, "experimentName": "loopback", "workspaceName": "workspace", "projectName": "project"})
+            self._json(
+                {
+                    "experimentKey": experiment,
+                    "experimentName": f"loopback {experiment[:4]}",
+                    "workspaceName": "workspace",
+                    "projectName": "project",
+                }
+            )
         else:
             self._json({})
 

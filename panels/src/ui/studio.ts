@@ -200,7 +200,7 @@ export class Studio {
   private measure(): void {
     const width = this.root.clientWidth;
     const narrow = width > 0 && width <= NARROW;
-    this.root.toggleAttribute("data-small", width > 0 && width <= 560);
+    this.root.toggleAttribute("data-small", width > 0 && width <= 620);
     if (narrow === this.root.hasAttribute("data-narrow") && this.measured) return;
     this.measured = true;
     this.root.toggleAttribute("data-narrow", narrow);

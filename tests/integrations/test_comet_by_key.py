@@ -116,6 +116,17 @@ def test_a_comet_that_is_down_is_named_without_the_key(folder: Path, comet: Loop
     assert comet.key not in str(said.value)
 
 
+def test_an_experiment_that_can_be_written_and_not_read_is_written(folder: Path, comet: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+    experiment = comet_ml.start()
+    comet.refuse = 403
+    with caplog.at_level("INFO", logger="attnlog"):
+        deliver(folder, CometTracker(folder))
+    comet.refuse = 0
+    experiment.end()
+    assert read_back(experiment.id).keys() == {f"attnlog/{path}" for path in files(folder)}
+    assert any("does not count against its budget" in record.message and comet.key not in record.message for record in caplog.records)
+
+
 def test_a_machine_that_never_imported_comets_client_gets_it_without_its_hooks(folder: Path, comet: Loopback) -> None:
     # Imported as always, Comet's client would begin an experiment of its own at mlflow.start_run().
     program = f"""

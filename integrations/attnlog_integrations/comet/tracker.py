@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from attnlog.delivery.tracker import Entry
+from attnlog.errors import AttnlogError
 from attnlog.say import say
 from attnlog_integrations.comet.budget import budget
-from attnlog_integrations.comet.experiments import find
+from attnlog_integrations.comet.experiments import Running, find
 
 #: ``1``: log each asset a second time as JSON text, for a Comet whose panels cannot read binary assets.
 TWIN = "ATTNLOG_COMET_TWIN"
@@ -73,7 +74,7 @@ class CometTracker:
             TrackerError: the experiment has ended, or Comet does not take it.
         """
         if not self._counted:
-            self._budget.begin(self.holds())
+            self._count()
             self._counted = True
         if entry.scalars and entry.path not in self._told:
             self._experiment.scalars(entry.scalars, step=entry.step, epoch=entry.epoch, time=entry.time)
@@ -100,6 +101,16 @@ class CometTracker:
             self._log(entry, file, spend=False)
         self._experiment.arrive()
         self._experiment.close()
+
+    def _count(self) -> None:
+        """Count what the experiment holds already, against the budget."""
+        try:
+            self._budget.begin(self.holds())
+        except AttnlogError as error:
+            if not isinstance(self._experiment, Running):
+                raise
+            # Its client can write where nobody may read, in anonymous experiments for instance.
+            say(f"comet: {error}. Whatever attnlog logged to the experiment before does not count against its budget.")
 
     def _log(self, entry: Entry, file: Path, *, spend: bool = True) -> None:
         data = file.read_bytes()

@@ -218,15 +218,23 @@ def panel() -> None:
 
 
 @panel.command()
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--workspace", default="YOUR-WORKSPACE", help="Your Comet workspace, for the upload command that is printed.")
-def comet(out: Path, workspace: str) -> None:
-    """Write the Comet JavaScript panel as a zip to upload in Comet."""
-    from attnlog_integrations.comet.panel import upload_command, write_panel
+@click.argument("out", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--upload", is_flag=True, help="Upload it, with the key in COMET_API_KEY or .comet.config.")
+@click.option("--workspace", metavar="NAME", help="The Comet workspace to upload to.")
+@click.option("--template-id", "template", metavar="ID", help="The uploaded panel to replace; default: a new one.")
+@click.option(
+    "--code", type=click.Path(path_type=Path, file_okay=False), help="A folder for the texts to paste into the panel editor's tabs."
+)
+@click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="A file for the Python panel, to paste into its editor.")
+def comet(**given: Any) -> None:
+    """Make Comet's panel: OUT is a zip to upload in Comet.
 
-    write_panel(out)
-    click.echo(f"{out}: in a Comet project, Panels → Add → Upload, choose this file; or, with your key in COMET_API_KEY:")
-    click.echo(f"  {upload_command(out, workspace)}")
+    There are two panels: the JavaScript panel (OUT, --upload, --code) reads what it shows from Comet as it is asked for; the
+    Python panel (--python) loads one step at a time.
+    """
+    from attnlog.commands.panel import comet as run
+
+    run(**given)
 
 
 @main.command()

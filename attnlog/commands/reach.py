@@ -139,15 +139,15 @@ def comet(key: str, address: str) -> str:
     return f"{redact(address)} answers, and takes the API key"
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class Stay(urllib.request.HTTPRedirectHandler):
     """Follows no redirect: whoever is redirected to must not be given the key."""
 
     def redirect_request(self, *_: object) -> None:
-        return None
+        """Take the answer as it is."""
 
 
 def _status(url: str, headers: dict[str, str], context: ssl.SSLContext) -> int:
-    opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:  # noqa: S310 - http or https, checked
             return int(answer.status)

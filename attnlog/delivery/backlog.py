@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from attnlog.delivery.arrived import Arrived
@@ -49,14 +49,14 @@ class Backlog:
         """Take the oldest entry; None when there is none in memory."""
         return self._queue.popleft() if self._queue else None
 
-    def refill(self) -> Sequence[Entry]:
-        """Read from the run folder what did not arrive yet; to be handed to `take_back`."""
+    def refill(self, besides: Container[str]) -> Sequence[Entry]:
+        """Read from the run folder what did not arrive yet, besides some paths; to be handed to `take_back`."""
         self._arrived.again()
         try:
             entries = run_entries(self._directory, self._manifests)
         except (AttnlogError, OSError):
             return []  # no longer there, or pruned to nothing
-        return [entry for entry in entries if entry.kind == "manifest" or not self._arrived.has(entry)]
+        return [entry for entry in entries if entry.kind == "manifest" or not (entry.path in besides or self._arrived.has(entry))]
 
     def take_back(self, entries: Sequence[Entry]) -> None:
         """Queue the first of what `refill` found; what is more stays left to the folder."""

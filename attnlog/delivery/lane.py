@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,7 +136,7 @@ class Lane:
                 last = self._finishing and not self._backlog
                 flushing = self._flushing and not self._backlog
             if behind and not self._failed:
-                found = self._backlog.refill()
+                found = self._backlog.refill(self._left_out())
                 with self._wake:
                     self._backlog.take_back(found)
                 continue
@@ -212,7 +212,7 @@ class Lane:
         pauses = BACKOFF if self._down is None else ()
         for pause in (*pauses, None):
             try:
-                self._arrived.add(self._put(entry))
+                put = self._put(entry)
             except Exception as error:
                 if pause is not None and not self._abandoned:
                     time.sleep(pause)
@@ -220,14 +220,20 @@ class Lane:
                 self._missed(error)
                 return False
             self._unseen = True
-            if entry.kind == "manifest":
-                self._manifests.add(entry.path)
-            else:
-                self._delivered += 1
+            if entry.path not in self._left_out():
+                self._arrived.add(put)
+                if entry.kind == "manifest":
+                    self._manifests.add(entry.path)
+                else:
+                    self._delivered += 1
             self._refused.pop(entry.path, None)
             self._misses, self._down, self._last_error = 0, None, ""
             return True
         return False
+
+    def _left_out(self) -> Container[str]:
+        # What a tracker chose to leave out has not arrived: another budget may let it through.
+        return getattr(self.tracker, "left_out", ())
 
     def _put(self, entry: Entry) -> Entry:
         """Put one file, and return what was put."""

@@ -1,7 +1,11 @@
 // Comet as a host: whichever way keeps the bytes is taken, and bytes that text delivery destroyed are refused with a reason.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CometApi, type CometAsset, CometSource } from "../src/host/comet";
+import { AttnlogError, AssetError, NotRecordedError } from "../src/decode/errors";
+import { readOptions, VIEWS } from "../src/host/comet/options";
+import { kept } from "../src/host/comet/panel";
+import { VIEWS as REGISTRY } from "../src/views/registry";
+import { type CometApi, type CometAsset, CometSource } from "../src/host/comet/source";
 
 const PATH = "step-00000001/w-0/index.arrow";
 const ARROW = Uint8Array.from(
@@ -145,4 +149,108 @@ test("a way that worked is asked first the next time", async () => {
   await source.get("key", PATH);
   await source.get("key", PATH);
   assert.deepEqual(asked, ["arraybuffer", "blob", "blob"]);
+});
+
+test("experiments without attention are left out, and one that Comet no longer knows", async () => {
+  const api = comet(() => null);
+  api.experimentAssets = async (key) => {
+    if (key === "gone") throw new Error("404");
+    return key === "empty" ? [asset("../model.pt", { fileName: "model.pt" })] : [asset("manifest-w.jsonl")];
+  };
+  api.experimentName = async (key) => `run ${key}`;
+  const found = await new CometSource(api, ["empty", "gone", "one", "two"]).runs();
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    ["one", "two"],
+  );
+});
+
+test("what is to be done is said where no experiment is chosen, and where none has attention", async () => {
+  const api = comet(() => null, []);
+  const said = async (keys: string[]) => {
+    const error = await new CometSource(api, keys).runs().then(
+      () => assert.fail("there is nothing to show"),
+      (error) => error as AttnlogError,
+    );
+    return `${error.name}: ${error.message} ${error.remedy}`;
+  };
+  assert.match(await said([]), /^RunNotFoundError: No experiment is chosen\. Show experiments in the table/);
+  assert.match(await said(["a"]), /The chosen experiment has no attention.*tracker="comet"/);
+  assert.match(await said(["a", "b"]), /None of the 2 chosen experiments has attention.*attnlog sync RUN/);
+  api.experimentAssets = async () => Promise.reject(new Error("401 https://comet.test?apiKey=secret"));
+  const refused = await said(["a"]);
+  assert.match(refused, /^CometTransportError: Comet did not list the assets of 1 of 1 experiments \(401 …\)/);
+});
+
+test("an experiment's assets are listed once before it is shown, and anew when new steps are looked for", async () => {
+  let lists = 0;
+  const api = comet(() => null);
+  api.experimentAssets = async () => {
+    lists++;
+    return [asset("manifest-w.jsonl")];
+  };
+  const source = new CometSource(api, ["one"]);
+  await source.runs();
+  await source.manifests("one");
+  assert.equal(lists, 1);
+  await source.manifests("one");
+  assert.equal(lists, 2);
+});
+
+test("a link whose store refuses cookies is asked without them", async () => {
+  const asked: unknown[] = [];
+  const download = async (_url: string, init?: RequestInit) => {
+    asked.push(init?.credentials);
+    if (init?.credentials === "include") throw new TypeError("Failed to fetch");
+    return new Response(ARROW);
+  };
+  const source = new CometSource(
+    comet(() => null),
+    ["key"],
+    download,
+  );
+  await source.manifests("key");
+  assert.deepEqual(await source.get("key", PATH), ARROW);
+  assert.deepEqual(asked, ["include", "omit"]);
+});
+
+test("options of the panel become an address, and what cannot be read is told", () => {
+  assert.deepEqual(readOptions({}), { state: "", theme: null, said: "" });
+  assert.deepEqual(readOptions(undefined).state, "");
+  const all = { view: "neuron", step: 300, input: 1, layer: "2", heads: [0, 3], pair: "ab", theme: "dark", other: 1 };
+  assert.deepEqual(readOptions(all), {
+    state: "#view=neuron&step=300&input=1&layer=2&heads=0,3&pair=ab",
+    theme: "dark",
+    said: "",
+  });
+  assert.equal(readOptions({ heads: "all", layer: "" }).state, "");
+  const { state, said } = readOptions({ view: "pie", layer: "three", heads: "0, 1" });
+  assert.equal(state, "#heads=0,1");
+  assert.match(said, /view is "pie", and may be: model, head, .*; layer is "three"/);
+});
+
+test("options know the views there are", () => {
+  assert.deepEqual(
+    REGISTRY.map(({ name }) => name),
+    [...VIEWS],
+  );
+});
+
+test("what is on screen stays where other experiments are chosen", () => {
+  const shown = (hash: string, id: string) => ({ state: () => hash, inspect: () => ({ run: { id } }) });
+  const hash = "#view=model&run=a&step=3&compare=run%3Ab%3Bstep%3A2&side=diff";
+  assert.equal(kept(shown(hash, "a"), "", ["b", "a"]), "#view=model&step=3&compare=run%3Ab%3Bstep%3A2&side=diff&run=a");
+  assert.equal(kept(shown(hash, "a"), "", ["a"]), "#view=model&step=3&side=diff&run=a");
+  assert.equal(kept(shown(hash, "a"), "", ["b"]), "#view=model&step=3&compare=run%3Ab%3Bstep%3A2&side=diff");
+  assert.equal(kept(shown("#view=head", "a"), "", ["a", "c"]), "#view=head&run=a");
+  const nothing = { state: () => "#view=head", inspect: () => ({ run: null }) };
+  assert.equal(kept(nothing, hash, ["a"]), hash);
+});
+
+test("errors of a script with classes of its own are known by their names", async () => {
+  const error = await got(comet(() => null)).catch((error) => error);
+  assert.ok(error instanceof AssetError && error instanceof AttnlogError && !(error instanceof NotRecordedError));
+  const foreign = Object.assign(new Error("x"), { kinds: ["NotRecordedError", "AttnlogError"] });
+  assert.ok(foreign instanceof NotRecordedError);
+  assert.ok(!(new Error("x") instanceof AttnlogError));
 });

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +66,51 @@ def test_every_byte_is_read_back_by_the_real_client(tmp_path: Path, comet: Loopb
     assert experiment.url in summary
 
 
-def test_an_asset_says_its_kind_step_and_digest_and_leaves_comets_own_step_alone(tmp_path: Path, comet: Loopback) -> None:
+def test_an_asset_says_its_step_epoch_checkpoint_size_and_digest(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    experiment = comet_ml.start()
+    tracker = CometTracker(folder)
+    for entry in entries(folder):
+        tracker.put(replace(entry, epoch=1.5, checkpoint=f"out/checkpoint-{entry.step}"), folder / entry.path)
+    tracker.close()
+    experiment.end()
+    api = comet_ml.APIExperiment(previous_experiment=experiment.id, cache=False)
+    said = {asset["fileName"]: asset for asset in api.get_asset_list()}
+    for entry in entries(folder):
+        asset = said[f"attnlog/{entry.path}"]
+        data = api.get_asset(asset["assetId"], return_type="binary")
+        metadata = json.loads(asset["metadata"])
+        step = {"step": entry.step} if entry.step is not None else {}
+        checkpoint = f"out/checkpoint-{entry.step}"
+        digest = hashlib.sha256(data).hexdigest()
+        assert metadata == {**step, "kind": entry.kind, "epoch": 1.5, "checkpoint": checkpoint, "bytes": len(data), "sha256": digest}
+        assert asset["step"] == (None if entry.step is None else str(entry.step))
+
+
+def test_scalars_are_comet_metrics_at_their_own_step(tmp_path: Path, comet: Loopback) -> None:
     folder = small_run(tmp_path / "run")
     experiment = comet_ml.start()
     experiment.set_step(777)
-    deliver(folder)
-    assert experiment.curr_step == 777
+    experiment.set_epoch(9)
+    tracker = CometTracker(folder)
+    with experiment.validate():
+        put_with_scalars(tracker, folder)
+    tracker.close()
+    assert (experiment.curr_step, experiment.curr_epoch) == (777, 9)
+    experiment.log_metric("loss", 2.0)
     experiment.end()
-    index = next(a for name, a in comet.of(experiment.id).items() if "step-00000200" in name and name.endswith("index.arrow"))
-    assert index.metadata["kind"] == "index"
-    assert index.metadata["step"] == 200
-    assert len(index.metadata["sha256"]) == 64
+    logged = {(one.name, one.step): (one.value, one.epoch) for one in comet.metrics if one.experiment == experiment.id}
+    assert {step: value for (name, step), value in logged.items() if name == "attention/induction"} == {
+        step: (step / 1000, step / 100) for step in (100, 200, 300)
+    }
+    assert logged["loss", 777] == (2.0, 9)  # the training's own are where they were
+
+
+def put_with_scalars(tracker: CometTracker, folder: Path) -> None:
+    for entry in entries(folder):
+        step = entry.step or 0
+        scalars = {"attention/induction": step / 1000} if entry.kind == "index" else {}
+        tracker.put(replace(entry, scalars=scalars, epoch=step / 100, time=1.7e9), folder / entry.path)
 
 
 def test_a_manifest_replaces_itself(tmp_path: Path, comet: Loopback) -> None:
@@ -95,15 +133,28 @@ def test_a_training_that_reports_to_comet_is_delivered_there(tmp_path: Path, com
     assert read_back(experiment.id) == {f"attnlog/{path}": data for path, data in files(tmp_path / "runs" / "out").items()}
 
 
-def test_an_offline_archive_holds_every_byte(tmp_path: Path, comet: Loopback) -> None:
+def test_an_offline_archive_holds_every_byte_and_can_be_uploaded(tmp_path: Path, comet: Loopback) -> None:
     folder = small_run(tmp_path / "run")
     experiment = comet_ml.OfflineExperiment(offline_directory=str(tmp_path / "archives"))
-    deliver(folder)
+    tracker = CometTracker(folder)
+    assert tracker.holds() == {}
+    assert "comet upload" in str(tracker.where())
+    put_with_scalars(tracker, folder)
+    tracker.close()
     experiment.end()
     [archive] = (tmp_path / "archives").glob("*.zip")
     found = {name: data for name, data in offline_assets(archive).items() if name.startswith("attnlog/")}
     assert found == {f"attnlog/{path}": data for path, data in files(folder).items()}
     assert comet.assets == []
+
+    # Comet's own command brings the archive to Comet, from where it is read as if it had been online.
+    command = [str(Path(sys.executable).with_name("comet")), "upload", str(archive)]
+    done = subprocess.run(command, env={**os.environ, **comet.environment()}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_back(experiment.id) == found
+    assert {one.step for one in comet.metrics if one.name == "attention/induction"} == {100, 200, 300}
+    steps = {asset.step for name, asset in comet.of(experiment.id).items() if name.endswith("index.arrow")}
+    assert steps == {"100", "200", "300"}
 
 
 def test_a_text_copy_is_logged_when_asked_for(tmp_path: Path, comet: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

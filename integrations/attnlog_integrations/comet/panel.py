@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
 
-from attnlog.view.export import studio_script
+from attnlog.view.export import script_safe, studio_script
 
 NAME = "Attention (attnlog)"
 _DESCRIPTION = (
@@ -21,7 +24,7 @@ _CSS = "html, body { margin: 0; height: 100%; }\n#attnlog { height: 100%; min-he
 _CLASS = """
 class AttnlogPanel extends Comet.Panel {
   setup() {
-    this.options = {};
+    this.options = { ...this.options };
   }
   async draw(experimentKeys) {
     await AttnlogComet.drawPanel(this, experimentKeys, AttnlogStudio);
@@ -65,22 +68,67 @@ def panel_template() -> dict[str, object]:
     }
 
 
+def panel_zip() -> bytes:
+    """Return the panel as the zip that Comet imports.
+
+    Raises:
+        ViewerMissingError: the viewer was not built.
+    """
+    template = json.dumps(panel_template(), ensure_ascii=True)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(_FILE, _TIME), template, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
 def write_panel(out: str | os.PathLike[str]) -> Path:
-    """Write the panel's zip, to be imported in Comet's panel gallery or uploaded with `upload_command`.
+    """Write the panel's zip, to be imported in Comet's panel gallery.
 
     Raises:
         ViewerMissingError: the viewer was not built.
     """
     target = Path(out)
-    template = json.dumps(panel_template(), ensure_ascii=True)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(_FILE, _TIME), template, zipfile.ZIP_DEFLATED)
+    target.write_bytes(panel_zip())
     return target
 
 
-def upload_command(zip_file: str | os.PathLike[str], workspace: str = "WORKSPACE") -> str:
-    """Say the command that uploads a panel's zip; the key stays in the user's environment."""
-    return (
-        f'curl -X POST "https://www.comet.com/api/rest/v2/write/template/upload?teamName={workspace}" '
-        f'-H "Authorization: $COMET_API_KEY" -F "file=@{os.fspath(zip_file)}"'
-    )
+def write_code(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write what goes into the tabs Code, HTML and CSS of Comet's panel editor, a file each.
+
+    Raises:
+        ViewerMissingError: the viewer was not built.
+    """
+    into = Path(folder)
+    into.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in (("panel.js", panel_code()), ("panel.html", _HTML), ("panel.css", _CSS)):
+        file = into / name
+        file.write_text(text, encoding="utf-8")
+        written.append(file)
+    return written
+
+
+def python_code() -> str:
+    """Return the Python panel: one script with the viewer in it, for the editor of Comet's Python panels.
+
+    Raises:
+        ViewerMissingError: the viewer was not built.
+    """
+    source = resources.files("attnlog_integrations.comet").joinpath("python_panel.py").read_text(encoding="utf-8")
+    packed = base64.b64encode(zlib.compress(script_safe(studio_script()).encode(), 9)).decode()
+    lines = "\n".join(f'    "{packed[at : at + 120]}"' for at in range(0, len(packed), 120))
+    before, empty, after = source.partition('STUDIO = ""\n')
+    assert empty, "python_panel.py has lost the line that the viewer goes into"
+    # An assignment: Streamlit shows the value of a call that stands alone.
+    return f"{before}STUDIO = (\n{lines}\n)\n{after}\n\n_drawn = main()  # type: ignore[func-returns-value]\n"
+
+
+def write_python(out: str | os.PathLike[str]) -> Path:
+    """Write the Python panel.
+
+    Raises:
+        ViewerMissingError: the viewer was not built.
+    """
+    target = Path(out)
+    target.write_text(python_code(), encoding="utf-8")
+    return target

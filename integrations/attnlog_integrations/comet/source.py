@@ -21,7 +21,7 @@ TOP = "attnlog/"
 #: Seconds that Comet may take to answer a question that is not for an asset's bytes.
 PATIENCE = 60.0
 _PIECE = 1 << 20
-_KEY = re.compile(r"[A-Za-z0-9]{20,64}")
+KEY = re.compile(r"[A-Za-z0-9]{20,64}")
 _LONGEST_MESSAGES = 256_000_000
 Answer = TypeVar("Answer")
 
@@ -36,7 +36,7 @@ def open_run(run: str) -> Source:
     """
     if run.endswith(".zip"):
         return ArchiveSource(Path(run))
-    if not _KEY.fullmatch(run):
+    if not KEY.fullmatch(run):
         raise ArgumentError(f"comet:{run} is neither an experiment's key (letters and digits, as in its page's address) nor a .zip file")
     return CometSource(run)
 
@@ -57,8 +57,8 @@ class CometSource:
     def list(self, *, deep: bool = True) -> Paths:
         """Name the assets under ``attnlog/``; of several of one name the newest counts."""
         newest: dict[str, tuple[float, int, str]] = {}
-        for position, asset in enumerate(self._assets()):
-            path = _inside(asset)
+        for position, asset in enumerate(self.assets()):
+            path = inside(asset)
             if path is not None and isinstance(asset.get("assetId"), str):
                 when = asset.get("createdAt")
                 found = (float(when) if isinstance(when, (int, float)) else 0.0, position, asset["assetId"])
@@ -93,26 +93,52 @@ class CometSource:
         with tempfile.TemporaryDirectory(prefix="attnlog-") as scratch:
             file = Path(scratch, check_path(path))
             file.write_bytes(data)
-            old = [asset["assetId"] for asset in self._assets() if _inside(asset) == path]
-            said = self._asked(lambda: self._experiment.log_asset(str(file), name=TOP + path, overwrite=True))
-            if said is None:
-                raise TrackerError(f"Comet at {self._address} did not take {path}; its client's log says why")
-        # Where overwrite= leaves the old one, it must not come back as the newest of its name.
-        kept = [asset["assetId"] for asset in self._assets() if _inside(asset) == path]
-        if len(kept) > 1:
-            self._delete([id for id in old if id in kept])
+            self.write(file, path)
+
+    def write(
+        self,
+        file: Path,
+        path: str,
+        *,
+        step: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = True,
+        patience: float | None = None,
+    ) -> None:
+        """Log a file under a path inside the run, in the place of another of its name or beside it."""
+        old = [asset["assetId"] for asset in self.assets() if inside(asset) == path] if replace else []
+        given = {"name": TOP + path, "overwrite": replace, "step": step, "metadata": metadata}
+        said = self._asked(lambda: self._experiment.log_asset(str(file), **given), patience, "written to")
+        if said is None:
+            raise TrackerError(f"Comet at {self._address} did not take {path}; its client's log says why")
+        if replace:
+            # Where overwrite= leaves the old one, it must not come back as the newest of its name.
+            kept = [asset["assetId"] for asset in self.assets() if inside(asset) == path]
+            if len(kept) > 1:
+                self._delete([id for id in old if id in kept])
         self._ids.pop(path, None)
+
+    def write_number(self, name: str, value: float, *, step: int | None, epoch: float | None, time: float | None) -> None:
+        """Log one value of a metric; ``time`` is in seconds since 1970."""
+        given = {"step": step, "epoch": epoch, "timestamp": time}
+        self._asked(lambda: self._experiment.log_metric(name, value, **given), None, "written to")
+
+    def page(self) -> str | None:
+        """Give the address of the experiment's page."""
+        found = self._asked(lambda: self._experiment.url)
+        return redact(str(found)) if found else None
 
     def remove(self, paths: Sequence[str]) -> None:
         """Delete assets, and the copies of them that were logged as text."""
         wanted = {name for path in map(check_path, paths) for name in (path, f"{path}.json")}
-        self._delete([asset["assetId"] for asset in self._assets() if _inside(asset) in wanted])
+        self._delete([asset["assetId"] for asset in self.assets() if inside(asset) in wanted])
 
     def _delete(self, ids: Iterable[str]) -> None:
         for id in ids:
             self._asked(lambda id=id: self._experiment.delete_asset(id))  # type: ignore[misc]
 
-    def _assets(self) -> Sequence[Mapping[str, Any]]:
+    def assets(self) -> Sequence[Mapping[str, Any]]:
+        """What Comet says of each asset of the experiment, of attnlog or not. It holds the key: show none of it as it is."""
         found = self._asked(lambda: self._experiment.get_asset_list(timeout=int(PATIENCE)))
         return [asset for asset in found or [] if isinstance(asset, dict)]
 
@@ -124,7 +150,7 @@ class CometSource:
         except Exception as error:
             raise TrackerError(f"Comet at {self._address} broke off within {path}: {describe(error)}") from None
 
-    def _asked(self, question: Callable[[], Answer]) -> Answer:
+    def _asked(self, question: Callable[[], Answer], patience: float | None = None, doing: str = "read") -> Answer:
         """Ask Comet's client something, for a bounded time: while the line is down, it tries for many minutes."""
         answers: list[Answer] = []
         errors: list[Exception] = []
@@ -137,11 +163,12 @@ class CometSource:
 
         thread = threading.Thread(target=ask, name="attnlog-comet", daemon=True)
         thread.start()
-        thread.join(PATIENCE)
+        patience = PATIENCE if patience is None else patience
+        thread.join(patience)
         if answers:
             return answers[0]
-        why = describe(errors[0]) if errors else f"no answer within {PATIENCE:.0f} s"
-        raise TrackerError(f"Comet at {self._address} cannot be read ({why}): check COMET_API_KEY, or ~/.comet.config, and the line")
+        why = describe(errors[0]) if errors else f"no answer within {patience:.0f} s"
+        raise TrackerError(f"Comet at {self._address} cannot be {doing} ({why}): check COMET_API_KEY, or ~/.comet.config, and the line")
 
 
 class ArchiveSource:
@@ -201,7 +228,7 @@ class ArchiveSource:
         with self._archive.open(messages) as lines:
             for line in lines:
                 payload = json.loads(line).get("payload") or {}
-                path = _inside(payload.get("additional_params") or {})
+                path = inside(payload.get("additional_params") or {})
                 # Members lie flat in the archive, and were files of some folder before.
                 member = re.split(r"[/\\]", str(payload.get("file_path") or ""))[-1]
                 if path is not None and member in self._members:
@@ -219,7 +246,7 @@ class ArchiveSource:
             raise RunError(f"{path} of {self.place} cannot be unpacked: {describe(error)}") from None
 
 
-def _inside(asset: Mapping[str, Any]) -> str | None:
+def inside(asset: Mapping[str, Any]) -> str | None:
     """The path inside the run that an asset's name says, or None; some Comets put the folder apart."""
     name = asset.get("fileName")
     if not isinstance(name, str):

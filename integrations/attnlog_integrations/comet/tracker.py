@@ -1,32 +1,27 @@
-"""Delivers a run to the running Comet experiment as assets named ``attnlog/…``."""
+"""Delivers a run to a Comet experiment, one that runs here or one named by its key, as assets named ``attnlog/…``."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import sys
-import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from attnlog.delivery.tracker import Entry
-from attnlog.errors import MissingExtraError, TrackerError
+from attnlog.errors import AttnlogError
+from attnlog.say import say
+from attnlog_integrations.comet.budget import budget
+from attnlog_integrations.comet.experiments import Running, find
 
 #: ``1``: log each asset a second time as JSON text, for a Comet whose panels cannot read binary assets.
 TWIN = "ATTNLOG_COMET_TWIN"
 #: Larger assets get no twin: base64 in JSON is a third larger, and a panel holds all of it as text at once.
 TWIN_LIMIT = 8_000_000
 
-#: Seconds to wait for Comet's client to upload.
-FLUSH = 60
-
-_REMEDY = "Start one with comet_ml.start() before the training, or leave 'comet' out of tracker="
-
 
 class CometTracker:
-    """Writes to the experiment that was running when it was made; it never starts one, which might have other settings.
+    """Writes to the experiment that runs when it is made, or to the one of a key; it never starts one.
 
     Comet's client uploads on several threads of its own, in no order. So a manifest is handed to it only when everything before
     it, an older manifest too, has arrived.
@@ -34,74 +29,118 @@ class CometTracker:
 
     name = "comet"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, run: str | None = None) -> None:
+        """Find the experiment.
+
+        Args:
+            directory: the run folder.
+            run: an experiment's key; None: the experiment that runs here.
+
+        Raises:
+            ArgumentError: that is no key, or a setting in the environment is none.
+            TrackerError: no experiment runs here, or there is no API key to reach that one.
+            MissingExtraError: Comet's client is not installed.
+        """
         self.directory = Path(directory)
-        # Nobody can have started an experiment without importing the package, and importing it takes many seconds.
-        comet_ml = sys.modules.get("comet_ml")
-        if comet_ml is None and find_spec("comet_ml") is None:
-            raise MissingExtraError("comet_ml", "comet", "the tracker 'comet'")
-        experiment = comet_ml.get_running_experiment() if comet_ml is not None else None
-        if experiment is None:
-            raise TrackerError(f"no Comet experiment is running. {_REMEDY}.")
-        if not experiment.alive:  # Comet goes on naming the last one after its end
-            raise TrackerError(f"no Comet experiment is running ({experiment.id} has ended, or is disabled). {_REMEDY}.")
-        self._experiment: Any = experiment
+        self._experiment = find(run)
+        self._budget = budget()
+        self._counted = False
+        self._told: set[str] = set()  # index assets whose scalars were logged
         self._twins = os.environ.get(TWIN, "") not in ("", "0")
 
     @property
     def destination(self) -> str:
         """The experiment."""
-        return str(self._experiment.id)
+        return self._experiment.id
+
+    @property
+    def run(self) -> str:
+        """The experiment's key."""
+        return self._experiment.id
+
+    @property
+    def left_out(self) -> set[str]:
+        """Paths that were not logged, because they did not fit the budget."""
+        return set(self._budget.left)
+
+    def holds(self) -> dict[str, int]:
+        """Path inside the run → bytes, of what Comet has; nothing while the experiment is offline."""
+        return self._experiment.holds()
 
     def put(self, entry: Entry, file: Path) -> None:
-        """Hand one file to Comet's client, under ``attnlog/<entry.path>``.
+        """Log one file as ``attnlog/<entry.path>``, and the scalars of its step; what does not fit the budget is left out.
 
         Raises:
-            TrackerError: the experiment has ended, or Comet's client refused the asset.
+            TrackerError: the experiment has ended, or Comet does not take it.
         """
-        data = file.read_bytes()
-        if entry.kind == "manifest" and self._experiment.alive:
-            self._arrive()
-        self._log(data, f"attnlog/{entry.path}", entry)
-        if self._twins and entry.kind != "manifest" and len(data) <= TWIN_LIMIT:
-            self._log(twin(entry, data), f"attnlog/{entry.path}.json", entry)
+        if not self._counted:
+            self._count()
+            self._counted = True
+        if entry.scalars and entry.path not in self._told:
+            self._experiment.scalars(entry.scalars, step=entry.step, epoch=entry.epoch, time=entry.time)
+            self._told.add(entry.path)
+        first = not self._budget.left
+        if self._budget.admits(entry, file):
+            self._log(entry, file)
+        elif first:
+            say(
+                f"comet: {entry.path} and other large assets are left out above {self._budget.named()}; indexes and pictures of "
+                f"every step still go there, and at the end the last step. Everything is in {self.directory}."
+            )
 
     def refresh(self, run: Path) -> None:
         """Nothing is derived: Comet's panel reads the assets."""
 
     def where(self) -> str | None:
-        """The experiment's page."""
-        return getattr(self._experiment, "url", None) or f"experiment {self._experiment.id}"
+        """The experiment's page, and how much was left out."""
+        return "; ".join(filter(None, [self._experiment.where(), self._budget.said()]))
 
     def close(self) -> None:
-        """Wait for what was handed over; the experiment is left to whoever started it."""
-        if self._experiment.alive:
-            self._arrive()
+        """Log what fits of the last step, and wait for what was handed over; an experiment is left to whoever started it."""
+        for entry, file in self._budget.late():
+            self._log(entry, file, spend=False)
+        self._experiment.arrive()
+        self._experiment.close()
 
-    def _arrive(self) -> None:
-        """Wait until Comet's client has uploaded everything it was given, for a bounded time."""
-        arrived: list[bool] = []
-        # Its flush can wait without bound while the line is down, so it may hold up a thread that nobody waits for.
-        thread = threading.Thread(target=lambda: arrived.append(bool(self._experiment.flush(timeout=FLUSH))), daemon=True)
-        thread.start()
-        thread.join(FLUSH + 5)
-        if not (arrived and arrived[0]):
-            raise TrackerError(f"Comet's client did not upload within {FLUSH} s what was handed to it; it goes on trying by itself")
+    def _count(self) -> None:
+        """Count what the experiment holds already, against the budget."""
+        try:
+            self._budget.begin(self.holds())
+        except AttnlogError as error:
+            if not isinstance(self._experiment, Running):
+                raise
+            # Its client can write where nobody may read, in anonymous experiments for instance.
+            say(f"comet: {error}. Whatever attnlog logged to the experiment before does not count against its budget.")
 
-    def _log(self, data: bytes, name: str, entry: Entry) -> None:
-        if not self._experiment.alive:
-            ended = f"the Comet experiment {self._experiment.id} ended before {name} was handed to it"
-            raise TrackerError(f"{ended}; end it after the training")
-        # step= and epoch= are for the assets only here: given to Comet, they would set the experiment's own counters back
-        # under a training that went on meanwhile, and its metrics would be logged at the wrong step.
-        logged = self._experiment.log_asset_data(data, name=name, overwrite=entry.kind == "manifest", metadata=metadata(entry))
-        if logged is None:
-            raise TrackerError(f"Comet's client refused {name} ({len(data)} bytes); its own log says why")
+    def _log(self, entry: Entry, file: Path, *, spend: bool = True) -> None:
+        data = file.read_bytes()
+        manifest = entry.kind == "manifest"
+        if manifest:
+            self._experiment.arrive()
+        name = f"attnlog/{entry.path}"
+        self._hand(entry, data, name, replace=manifest)
+        # A manifest takes the place of the last one.
+        if spend and not manifest:
+            self._budget.spend(len(data))
+        if self._twins and not manifest and len(data) <= TWIN_LIMIT:
+            copied = twin(entry, data)
+            self._hand(entry, copied, f"{name}.json", replace=False)
+            self._budget.spend(len(copied))
+
+    def _hand(self, entry: Entry, data: bytes, name: str, *, replace: bool) -> None:
+        self._experiment.log(data, name, step=entry.step, epoch=entry.epoch, said=metadata(entry), replace=replace)
 
 
 def metadata(entry: Entry) -> dict[str, Any]:
     """What the asset's record in Comet says, so that panels and queries need not open the manifest."""
-    said = {"kind": entry.kind, "step": entry.step, "epoch": entry.epoch, "checkpoint": entry.checkpoint, "sha256": entry.sha256}
+    said = {
+        "kind": entry.kind,
+        "step": entry.step,
+        "epoch": entry.epoch,
+        "checkpoint": entry.checkpoint,
+        "bytes": entry.bytes,
+        "sha256": entry.sha256,
+    }
     return {key: value for key, value in said.items() if value is not None}
 
 

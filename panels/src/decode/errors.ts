@@ -7,6 +7,17 @@ export class AttnlogError extends Error {
     super(message);
     this.name = new.target.errorName;
     this.remedy = remedy;
+    let type: unknown = new.target;
+    for (; typeof type === "function" && type !== Error; type = Object.getPrototypeOf(type))
+      this.kinds.push((type as typeof AttnlogError).errorName);
+  }
+  /** Names of the error's classes, its own first. */
+  readonly kinds: string[] = [];
+  /** By name: a host's script has classes of its own, and what it throws is the same error. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const kinds = (value as { kinds?: unknown } | null | undefined)?.kinds;
+    // biome-ignore lint/complexity/noThisInStatic: the class that is asked for, which may be one that extends this.
+    return value instanceof Error && Array.isArray(kinds) && kinds.includes(this.errorName);
   }
   /** Written out, because minifying renames classes and hosts show this name. */
   static errorName = "AttnlogError";

@@ -6,11 +6,22 @@ export interface EmbeddedHost {
   name: string;
   manifests: Manifest[];
   left_out?: string;
+  /** More runs to compare with; their assets say which of them they belong to. */
+  others?: { id: string; name: string; manifests: Manifest[] }[];
+  /** What this page is, what to do about what it does not carry, and what it calls a run. */
+  carrier?: string;
+  absent?: string;
+  noun?: string;
 }
+
+const RUN = "run";
 
 export class EmbeddedSource implements Source {
   readonly ranges = true;
   readonly leftOut: string;
+  readonly carrier?: string;
+  readonly absent?: string;
+  readonly noun?: string;
   private readonly elements = new Map<string, Element>();
 
   constructor(
@@ -18,25 +29,27 @@ export class EmbeddedSource implements Source {
     page: Document,
   ) {
     this.leftOut = host.left_out ?? "";
+    for (const name of ["carrier", "absent", "noun"] as const) if (host[name]) this[name] = host[name];
     for (const element of page.querySelectorAll("script[data-attnlog-asset]")) {
-      this.elements.set(element.getAttribute("data-attnlog-asset") ?? "", element);
+      const run = element.getAttribute("data-attnlog-run") ?? RUN;
+      this.elements.set(`${run} ${element.getAttribute("data-attnlog-asset")}`, element);
     }
   }
 
   async runs(): Promise<RunName[]> {
-    return [{ id: "run", name: this.host.name }];
+    return [{ id: RUN, name: this.host.name }, ...(this.host.others ?? []).map(({ id, name }) => ({ id, name }))];
   }
 
-  async manifests(): Promise<Manifest[]> {
-    return this.host.manifests;
+  async manifests(run: string): Promise<Manifest[]> {
+    return this.host.others?.find(({ id }) => id === run)?.manifests ?? this.host.manifests;
   }
 
-  has(_run: string, path: string): boolean {
-    return this.elements.has(path);
+  has(run: string, path: string): boolean {
+    return this.elements.has(`${run} ${path}`);
   }
 
-  async get(_run: string, path: string, range?: ByteRange): Promise<Uint8Array> {
-    const element = this.elements.get(path);
+  async get(run: string, path: string, range?: ByteRange): Promise<Uint8Array> {
+    const element = this.elements.get(`${run} ${path}`);
     if (!element) throw new AssetMissing(`${path} is not in this file.`);
     const text = unwrapped(element.textContent ?? "");
     if (!range) return fromBase64(text);

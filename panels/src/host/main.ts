@@ -1,26 +1,24 @@
 // Entry of the bundle: offers AttnlogStudio to hosts and starts by itself where the page says which host it is.
-import { EmbeddedSource } from "./embedded";
+import { type EmbeddedHost, EmbeddedSource } from "./embedded";
 import { inspect, mount } from "./mount";
 import { ServerSource } from "./server";
 import type { Source } from "./source";
 
-interface HostRecord {
+interface HostRecord extends Partial<EmbeddedHost> {
   host?: string;
   base?: string;
-  name?: string;
-  manifests?: { name: string; text: string }[];
-  left_out?: string;
   theme?: "light" | "dark";
+  /** State to start from, as a hash; wins over what is remembered. */
+  state?: string;
+  /** Name under which the state outlives the page: for hosts that write the page anew for each choice of theirs. */
+  remember?: string;
 }
 
 /** Hosts by name: a new one is its file and one line here. */
 const HOSTS: Record<string, (record: HostRecord) => Source> = {
   server: (record) => new ServerSource(record.base ?? ""),
   embedded: (record) =>
-    new EmbeddedSource(
-      { name: record.name ?? "run", manifests: record.manifests ?? [], left_out: record.left_out ?? "" },
-      document,
-    ),
+    new EmbeddedSource({ ...record, name: record.name ?? "run", manifests: record.manifests ?? [] }, document),
 };
 
 function boot(): void {
@@ -35,7 +33,10 @@ function boot(): void {
     return;
   }
   document.body.classList.add("attnlog-page");
-  mount(root, make(record), { fill: true, hash: true, ...(record.theme ? { theme: record.theme } : {}) });
+  const { theme, state, remember } = record;
+  const options = { ...(theme ? { theme } : {}), ...(state ? { state } : {}), ...(remember ? { remember } : {}) };
+  // A page that is written anew has no address of its own to keep the state in.
+  mount(root, make(record), { fill: true, hash: !remember, ...options });
 }
 
 const api = { mount, inspect, version: 1 };

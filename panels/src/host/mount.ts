@@ -12,6 +12,8 @@ export interface MountOptions {
   hash?: boolean;
   /** State to start from, as a hash; the page's own hash wins where `hash` is set. */
   state?: string;
+  /** Name under which the state is kept as long as the browser's tab; `state` wins over what it says. */
+  remember?: string;
   /** False: decode on the main thread. */
   worker?: boolean;
 }
@@ -34,10 +36,12 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
   let written = "";
   const stateHash = (): string => toHash(session.state, session.runs.length > 1 ? (session.run?.id ?? null) : null);
   const write = (): void => {
-    if (!options.hash || session.phase !== "ready" || !session.scene) return;
+    if (!(options.hash || options.remember) || session.phase !== "ready" || !session.scene) return;
     const hash = stateHash();
     if (hash === written) return;
     written = hash;
+    if (options.remember) remember(options.remember, hash);
+    if (!options.hash) return;
     try {
       history.replaceState(history.state, "", hash);
     } catch {
@@ -67,8 +71,28 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
     },
   };
   mounted.set(root, handle);
-  void session.start(options.hash && location.hash.length > 1 ? location.hash : (options.state ?? ""));
+  const before = options.remember ? remembered(options.remember) : "";
+  const start = [before, options.state ?? ""].filter(Boolean).join("&");
+  void session.start(options.hash && location.hash.length > 1 ? location.hash : start);
   return handle;
+}
+
+const PREFIX = "attnlog-state-";
+
+function remember(name: string, hash: string): void {
+  try {
+    sessionStorage.setItem(PREFIX + name, hash);
+  } catch {
+    // Opaque origins have no storage: the state then lives as long as the page.
+  }
+}
+
+function remembered(name: string): string {
+  try {
+    return sessionStorage.getItem(PREFIX + name) ?? "";
+  } catch {
+    return "";
+  }
 }
 
 /** The numbers on screen of the studio in this element. */

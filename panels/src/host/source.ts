@@ -31,6 +31,11 @@ export interface Source {
   has?(run: string, path: string): boolean;
   /** One sentence for the user about what this source does not carry; empty when it carries everything. */
   leftOut?: string;
+  /** What carries the run, in words: "this experiment"; absent: "this file". And what to do about assets that `has` denies. */
+  carrier?: string;
+  absent?: string;
+  /** What this host calls a run, where it has a word of its own: "experiment". */
+  noun?: string;
   /** Milliseconds between looks for new steps while the page is visible; absent: the run cannot grow. */
   poll?: number;
 }

@@ -77,7 +77,7 @@ export function fromHash(hash: string): Address {
   for (const part of hash.replace(/^#/, "").slice(0, 20_000).split("&")) {
     const at = part.indexOf("=");
     if (at < 0) continue;
-    const key = part.slice(0, at);
+    const key = part.slice(0, at).replace(/^#/, "");
     const value = decode(part.slice(at + 1));
     const number = count(value);
     if (key === "view" && /^[a-z]{1,20}$/.test(value)) address.view = value;

@@ -104,6 +104,11 @@ export class Store {
     return this.source.has?.(this.run, path) ?? true;
   }
 
+  /** What lacks an asset that is not carried, in words. */
+  get carrier(): string {
+    return this.source.carrier ?? "this file";
+  }
+
   carriesIndex(commit: Commit): boolean {
     const record = findAsset(commit, "index");
     return record !== null && this.carries(record.path);
@@ -181,8 +186,8 @@ export class Store {
   private refuseAbsent(path: string): void {
     if (this.carries(path)) return;
     throw new NotRecordedError(
-      "This file does not carry the data of this step.",
-      this.source.leftOut || "To see everything, open the run itself: attnlog view <run>",
+      `The data of this step are not in ${this.carrier}.`,
+      this.source.absent || this.source.leftOut || "To see everything, open the run itself: attnlog view <run>",
     );
   }
 

@@ -111,7 +111,10 @@ export class CompareBar {
     if (!scene) return;
     fillSelect(
       this.what,
-      [{ value: "off", name: "off" }, ...can.map((one) => ({ value: one, name: one }))],
+      [
+        { value: "off", name: "off" },
+        ...can.map((one) => ({ value: one, name: one === "run" ? (session.source.noun ?? one) : one })),
+      ],
       what ?? "off",
     );
     const on = compare !== null;

@@ -3,9 +3,11 @@ import type { Commit } from "../decode/types";
 import { hasPair, PAIR_NAMES, PAIRS, type Pair } from "../session/pair";
 import { keyAxis, kindName, queryAxis } from "../session/kinds";
 import { axisOf, kindsOf, type Scene } from "../session/scene";
+import { chosenHeads } from "../session/state";
 import type { Session } from "../session/session";
 import { CompareBar } from "./compare";
 import { fillSelect, h, short } from "./dom";
+import { HeadsMenu } from "./heads";
 import { inputName } from "./inputs";
 
 /** Milliseconds a dragged step slider waits before data are fetched: a hand that moves on sends more than one event in them. */
@@ -17,17 +19,19 @@ function pick(label: string, select: HTMLElement, className = ""): HTMLElement {
 
 export class Header {
   readonly root: HTMLElement;
-  private readonly run = h("select", { "aria-label": "run" });
+  private readonly run: HTMLSelectElement;
   private readonly input = h("select", { "aria-label": "input" });
   private readonly kind = h("select", { "aria-label": "kind of attention" });
   private readonly layer = h("select", { "aria-label": "layer" });
   private readonly pair = h("select", { "aria-label": "pair filter" });
   private readonly slider = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "step" });
+  private readonly steps = h("select", { class: "step-list num", "aria-label": "recorded step" });
+  private readonly heads: HeadsMenu;
   private readonly number = h("span", { class: "step-number num" });
   private readonly about = h("span", { class: "step-about num" });
   private readonly news = h("button", { class: "btn news", type: "button", hidden: true });
   private readonly name = h("span", { class: "run-name" });
-  private readonly picks: Record<"run" | "input" | "kind" | "layer" | "pair", HTMLElement>;
+  private readonly picks: Record<"run" | "input" | "kind" | "layer" | "heads" | "pair", HTMLElement>;
   private readonly said = h("p", { class: "address-said", role: "status" });
   readonly compare: CompareBar;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -37,12 +41,16 @@ export class Header {
     actions: { theme(): void; help(): void },
   ) {
     this.compare = new CompareBar(session);
+    const noun = session.source.noun ?? "run";
+    this.run = h("select", { "aria-label": noun });
+    this.heads = new HeadsMenu((heads) => session.set({ heads }));
     this.picks = {
-      run: pick("run", this.run),
+      run: pick(noun, this.run, "pick-run"),
       input: pick("input", this.input, "pick-input"),
       kind: pick("kind", this.kind, "pick-kind"),
-      layer: pick("layer", this.layer),
-      pair: pick("pair", this.pair),
+      layer: pick("layer", this.layer, "pick-layer"),
+      heads: h("div", { class: "pick pick-heads" }, h("span", {}, "heads"), this.heads.root),
+      pair: pick("pair", this.pair, "pick-pair"),
     };
     const theme = h(
       "button",
@@ -64,6 +72,7 @@ export class Header {
       "div",
       { class: "step" },
       h("span", { class: "step-label" }, "step"),
+      this.steps,
       this.slider,
       this.number,
       this.about,
@@ -78,6 +87,7 @@ export class Header {
       step,
       this.picks.kind,
       this.picks.layer,
+      this.picks.heads,
       this.picks.pair,
       h("span", { class: "head-end" }, theme, help),
       this.compare.root,
@@ -100,6 +110,7 @@ export class Header {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => session.set({ step: commit.step }), SETTLE);
     });
+    this.steps.addEventListener("change", () => session.set({ step: Number(this.steps.value) }));
     this.news.addEventListener("click", () => session.set({ step: session.news }));
   }
 
@@ -107,6 +118,7 @@ export class Header {
     const { commits } = this.session;
     const last = commits[commits.length - 1]!.step;
     this.number.textContent = `${commit.step} / ${last}`;
+    this.steps.value = String(commit.step);
     const loss = commit.loss ?? commit.metrics.eval_loss ?? null;
     const parts = [
       commit.epoch === null ? "" : `epoch ${Number(commit.epoch.toFixed(2))}`,
@@ -128,6 +140,11 @@ export class Header {
       runs.map((one) => ({ value: one.id, name: one.name })),
       session.run?.id ?? "",
     );
+    fillSelect(
+      this.steps,
+      commits.map(({ step }) => ({ value: String(step), name: String(step) })),
+      String(session.state.step),
+    );
     this.slider.max = String(Math.max(0, commits.length - 1));
     this.slider.disabled = commits.length < 2;
     if (commit) {
@@ -139,7 +156,8 @@ export class Header {
     this.news.hidden = session.news === null;
     this.news.textContent = `new step ${session.news}`;
     if (scene) this.choices(scene);
-    else if (!commit) for (const name of ["input", "kind", "layer", "pair"] as const) this.picks[name].hidden = true;
+    else if (!commit)
+      for (const name of ["input", "kind", "layer", "heads", "pair"] as const) this.picks[name].hidden = true;
   }
 
   private choices(scene: Scene): void {
@@ -165,6 +183,9 @@ export class Header {
       layers.map((one) => ({ value: String(one.layer), name: String(one.layer) })),
       String(state.layer),
     );
+    const entry = layers.find((one) => one.layer === state.layer);
+    this.picks.heads.hidden = (entry?.heads.length ?? 0) < 2;
+    this.heads.update(entry?.heads ?? [], chosenHeads(state, scene));
     const paired =
       hasPair(axisOf(scene, state.input, queryAxis(state.kind))) &&
       hasPair(axisOf(scene, state.input, keyAxis(state.kind)));
@@ -174,5 +195,10 @@ export class Header {
       PAIRS.map((one) => ({ value: one, name: PAIR_NAMES[one] })),
       paired ? state.pair : "all",
     );
+  }
+
+  destroy(): void {
+    clearTimeout(this.timer);
+    this.heads.destroy();
   }
 }

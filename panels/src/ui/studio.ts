@@ -200,7 +200,7 @@ export class Studio {
   private measure(): void {
     const width = this.root.clientWidth;
     const narrow = width > 0 && width <= NARROW;
-    this.root.toggleAttribute("data-small", width > 0 && width <= 560);
+    this.root.toggleAttribute("data-small", width > 0 && width <= 620);
     if (narrow === this.root.hasAttribute("data-narrow") && this.measured) return;
     this.measured = true;
     this.root.toggleAttribute("data-narrow", narrow);
@@ -308,6 +308,7 @@ export class Studio {
   destroy(): void {
     for (const release of this.release) release();
     this.observer.disconnect();
+    this.header.destroy();
     for (const { view } of this.views) view.destroy();
     this.session.close();
     this.root.replaceChildren();

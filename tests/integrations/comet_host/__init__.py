@@ -18,18 +18,25 @@ from urllib.parse import unquote, urlsplit
 _PAGE = """<!doctype html>
 <html><head><meta charset="utf-8"><style>%(css)s</style></head><body>%(html)s
 <script>
-const delivery = %(delivery)s, keys = %(keys)s;
+const delivery = %(delivery)s, keys = %(keys)s, asked = [];
 globalThis.Comet = {
   Panel: class {
     constructor() {
       this.id = "panel-1";
+      this.options = %(options)s;
       this.api = {
         experimentName: async (key) => "experiment " + key,
-        experimentAssets: async (key) => (await fetch("/list/" + key)).json(),
+        experimentAssets: async (key) => {
+          const answer = await fetch("/list/" + key);
+          if (!answer.ok) throw new Error("HTTP " + answer.status);
+          return answer.json();
+        },
         experimentAsset: async (key, id, type) => {
+          asked.push(type);
           const answer = await fetch("/bytes/" + id);
-          if (delivery === "text") return answer.text();
-          return type === "blob" ? answer.blob() : type === "text" ? answer.text() : answer.arrayBuffer();
+          // A Comet that knows one type of answer gives text for every other.
+          if (type === "text" || type !== delivery) return answer.text();
+          return type === "blob" ? answer.blob() : answer.arrayBuffer();
         },
       };
     }
@@ -66,11 +73,26 @@ def offline_assets(archive_file: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def host_page(zip_file: Path, experiments: Mapping[str, Mapping[str, bytes]], *, delivery: str = "bytes") -> Iterator[str]:
-    """Serve the page; `delivery` is ``bytes``, or ``text`` for a Comet that reads every asset as text."""
+def host_page(
+    zip_file: Path,
+    experiments: Mapping[str, Mapping[str, bytes]],
+    *,
+    delivery: str = "arraybuffer",
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[str]:
+    """Serve the page.
+
+    Args:
+        zip_file: the panel.
+        experiments: names and bytes of the assets of each experiment;
+        delivery: which typed call gives bytes, ``arraybuffer`` or ``blob``; with ``link`` every call gives text and the assets'
+            links give bytes, with ``text`` these refuse.
+        options: the panel's, as a user wrote them.
+    """
     parts = panel_parts(zip_file)
     assets = {f"{key}-{n}": (key, name, data) for key, of in experiments.items() for n, (name, data) in enumerate(of.items())}
-    page = _PAGE % {"css": parts["css"], "html": parts["html"], "delivery": json.dumps(delivery), "keys": json.dumps(list(experiments))}
+    said = {"delivery": json.dumps(delivery), "keys": json.dumps(list(experiments)), "options": json.dumps(dict(options or {}))}
+    page = _PAGE % {"css": parts["css"], "html": parts["html"], **said}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -79,11 +101,13 @@ def host_page(zip_file: Path, experiments: Mapping[str, Mapping[str, bytes]], *,
                 self._send(page.encode(), "text/html")
             elif path == "/code.js":
                 self._send(parts["code"].encode(), "text/javascript; charset=utf-8")
-            elif path.startswith("/list/"):
+            elif path.startswith("/list/") and path[6:] in experiments:
                 listed = [_record(id, name, data) for id, (key, name, data) in assets.items() if key == path[6:]]
                 self._send(json.dumps(listed).encode(), "application/json")
             elif path.startswith("/bytes/") and path[7:] in assets:
                 self._send(assets[path[7:]][2], "application/octet-stream")
+            elif delivery == "link" and path.startswith("/link/") and path[6:] in assets:
+                self._send(assets[path[6:]][2], "application/octet-stream")
             else:
                 self._send(b"", "text/plain", 403)
 

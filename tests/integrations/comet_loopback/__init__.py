@@ -5,6 +5,7 @@ It stands for comet.com, which cannot exist here; the client that talks to it is
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 
 @dataclass
@@ -32,11 +34,32 @@ class Asset:
 
 
 @dataclass
+class Metric:
+    """One logged value."""
+
+    experiment: str
+    name: str
+    value: float
+    step: int | None
+    epoch: float | None
+
+
+@dataclass
 class Loopback:
     """What the server holds."""
 
     address: str = ""
     assets: list[Asset] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    #: Panels that were uploaded: the query, and the file.
+    panels: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    #: What was asked to be written, as paths, in order.
+    written: list[str] = field(default_factory=list)
+    #: The key that is taken, and what is answered to a panel's upload.
+    key: str = "loopback-key-0123456789ab"
+    panel_status: int = 200
+    #: A status that is answered to everything but the question whether the server is alive; 0: none.
+    refuse: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, experiment: str) -> dict[str, Asset]:
@@ -48,7 +71,7 @@ class Loopback:
         """What makes the real client talk to this server and to nobody else."""
         return {
             "COMET_URL_OVERRIDE": f"{self.address}/clientlib/",
-            "COMET_API_KEY": "loopback-key-0123456789ab",
+            "COMET_API_KEY": self.key,
             "COMET_WORKSPACE": "workspace",
             "COMET_PROJECT_NAME": "project",
             "COMET_DISABLE_AUTO_LOGGING": "1",
@@ -95,24 +118,48 @@ class _Handler(BaseHTTPRequestHandler):
         experiment = query.get("experimentKey", "")
         if url.path.endswith("/isAlive/ver"):
             self._json({"version": "99.0.0"})
+        elif self.comet.refuse:
+            self._send(b'{"msg": "refused"}', "application/json", self.comet.refuse)
         elif url.path.endswith("/experiment/asset/list"):
             self._json({"assets": [self._said(asset) for asset in self.comet.of(experiment).values()]})
         elif url.path.endswith("/experiment/asset/get-asset"):
             found = [a for a in self.comet.of(experiment).values() if a.id == query.get("assetId")]
             self._send(found[0].data if found else b"", "application/octet-stream", 200 if found else 404)
         elif url.path.endswith("/experiment/metadata"):
-            self._json({"experimentKey": experiment, "experimentName": "loopback", "workspaceName": "workspace", "projectName": "project"})
+            self._json(
+                {
+                    "experimentKey": experiment,
+                    "experimentName": f"loopback {experiment[:4]}",
+                    "workspaceName": "workspace",
+                    "projectName": "project",
+                }
+            )
         else:
             self._json({})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
-        if url.path.endswith("/logger/add/run"):
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        with self.comet.lock:
+            self.comet.written.append(url.path)
+        if url.path.endswith("/write/template/upload"):
+            self._panel(query, body)
+        elif url.path.endswith("/write/experiment/upload-asset"):
+            # By its REST name the experiment is a key, and the asset gets its id here.
+            self._upload({**query, "assetId": uuid4().hex, "experimentId": query["experimentKey"]}, body)
+            self._json({"success": True})
+        elif url.path.endswith("/write/experiment/metric"):
+            self._metric(json.loads(body))
+            self._json({"success": True})
+        elif url.path.endswith("/logger/add/run"):
             project = f"{self.comet.address}/workspace/project/"
             self._json({"runId": "run", "focusUrl": project, "project_id": "p", "workspaceName": "workspace", "projectName": "project"})
         elif url.path.endswith("/asset/upload"):
-            self._upload({name: values[0] for name, values in parse_qs(url.query).items()}, body)
+            self._upload(query, body)
+            self._json({"success": True})
+        elif url.path.endswith("/batch/logger/experiment/metric"):
+            self._batch(body)
             self._json({"success": True})
         else:
             self._json({"success": True, "code": 200, "is_alive_beat_duration_millis": 60_000, "gpu_monitor_interval_millis": 60_000})
@@ -140,6 +187,28 @@ class _Handler(BaseHTTPRequestHandler):
                 self.comet.assets[:] = kept
             self.comet.assets.append(asset)
 
+    def _metric(self, said: dict[str, Any]) -> None:
+        with self.comet.lock:
+            self.comet.metrics.append(
+                Metric(said["experimentKey"], said["metricName"], said["metricValue"], said.get("step"), said.get("epoch"))
+            )
+
+    def _batch(self, body: bytes) -> None:
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        said = json.loads(body)
+        for value in said["values"]:
+            self._metric({**value, "experimentKey": said["experimentKey"]})
+
+    def _panel(self, query: dict[str, str], body: bytes) -> None:
+        if self.headers.get("Authorization") != self.comet.key:
+            self._send(b'{"msg": "invalid key"}', "application/json", 401)
+        elif self.comet.panel_status != 200:
+            self._send(b"{}", "application/json", self.comet.panel_status)
+        else:
+            self.comet.panels.append((query, _part(body, self.headers["Content-Type"])))
+            self._json({"templateId": query.get("templateId") or "new-panel"})
+
     def _said(self, asset: Asset) -> dict[str, Any]:
         return {
             "assetId": asset.id,
@@ -147,6 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
             "fileSize": len(asset.data),
             "createdAt": asset.created,
             "metadata": json.dumps(asset.metadata),
+            "step": asset.step,
             "dir": "others",
             "type": "asset",
             "link": f"{self.comet.address}/api/asset/download?experimentKey={asset.experiment}&assetId={asset.id}",

@@ -116,7 +116,7 @@ async function one({ scene, state, store }: Pick<Shown, "scene" | "state" | "sto
     return await reading;
   } catch (error) {
     if (!(error instanceof NotRecordedError)) throw error;
-    throw new NotRecordedError(`The weights of step ${scene.commit.step} are not in this file.`, error.remedy);
+    throw new NotRecordedError(`The weights of step ${scene.commit.step} are not in ${store.carrier}.`, error.remedy);
   }
 }
 

@@ -160,7 +160,10 @@ class ModelView implements View {
         this.loaded = "";
         const said =
           error instanceof NotRecordedError
-            ? new NotRecordedError(`The pictures of step ${state.step} are not in this file.`, error.remedy)
+            ? new NotRecordedError(
+                `The pictures of step ${state.step} are not in ${shown.store.carrier}.`,
+                error.remedy,
+              )
             : error;
         this.frame.say(said, key);
       },

@@ -225,7 +225,10 @@ class NeuronView implements View {
     const read = this.own.result?.error !== undefined;
     const said =
       read && error instanceof NotRecordedError
-        ? new NotRecordedError(`Queries and keys of step ${step} are not in this file.`, error.remedy)
+        ? new NotRecordedError(
+            `Queries and keys of step ${step} are not in ${this.shown!.store.carrier}.`,
+            error.remedy,
+          )
         : error;
     this.frame.say(said, ready);
   }

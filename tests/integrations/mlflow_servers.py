@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -36,7 +36,8 @@ def mlflow_server_process(folder: Path, *options: str, prefix: str = "", environ
     if prefix:
         command += ["--static-prefix", prefix]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    clean |= {"MLFLOW_DISABLE_TELEMETRY": "true", **(environment or {})}
+    # Jobs are no part of what is tested, and their processes take long to start.
+    clean |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=clean, start_new_session=True)
     try:
@@ -54,5 +55,6 @@ def mlflow_server_process(folder: Path, *options: str, prefix: str = "", environ
         yield f"{address}{prefix}"
     finally:
         # Its workers are children in a process group of their own.
-        os.killpg(server.pid, 15)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, 15)
         server.wait(30)

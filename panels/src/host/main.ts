@@ -1,5 +1,6 @@
 // Entry of the bundle: offers AttnlogStudio to hosts and starts by itself where the page says which host it is.
 import { EmbeddedSource } from "./embedded";
+import { MlflowSource } from "./mlflow";
 import { inspect, mount } from "./mount";
 import { ServerSource } from "./server";
 import type { Source } from "./source";
@@ -15,7 +16,8 @@ interface HostRecord {
 
 /** Hosts by name: a new one is its file and one line here. */
 const HOSTS: Record<string, (record: HostRecord) => Source> = {
-  server: (record) => new ServerSource(record.base ?? ""),
+  server: (record) => new ServerSource(`${record.base ?? ""}/api/`),
+  mlflow: () => new MlflowSource(),
   embedded: (record) =>
     new EmbeddedSource(
       { name: record.name ?? "run", manifests: record.manifests ?? [], left_out: record.left_out ?? "" },
@@ -35,7 +37,10 @@ function boot(): void {
     return;
   }
   document.body.classList.add("attnlog-page");
-  mount(root, make(record), { fill: true, hash: true, ...(record.theme ? { theme: record.theme } : {}) });
+  // A link may name the run before the hash: /attnlog/?run=…
+  const run = new URLSearchParams(location.search).get("run");
+  const state = run ? `#run=${encodeURIComponent(run)}` : "";
+  mount(root, make(record), { fill: true, hash: true, state, ...(record.theme ? { theme: record.theme } : {}) });
 }
 
 const api = { mount, inspect, version: 1 };

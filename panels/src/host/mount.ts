@@ -10,7 +10,7 @@ export interface MountOptions {
   fill?: boolean;
   /** Keep the state in the page's URL hash; only one studio of a page should. */
   hash?: boolean;
-  /** State to start from, as a hash; the page's own hash wins where `hash` is set. */
+  /** State to start from, as a hash; where `hash` is set, what the page's own names wins. */
   state?: string;
   /** False: decode on the main thread. */
   worker?: boolean;
@@ -32,7 +32,8 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
   mounted.get(root)?.destroy();
   const session = new Session(source, options.worker);
   let written = "";
-  const stateHash = (): string => toHash(session.state, session.runs.length > 1 ? (session.run?.id ?? null) : null);
+  const stateHash = (): string =>
+    toHash(session.state, session.runs.length > 1 || source.findRun ? (session.run?.id ?? null) : null);
   const write = (): void => {
     if (!options.hash || session.phase !== "ready" || !session.scene) return;
     const hash = stateHash();
@@ -67,7 +68,8 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
     },
   };
   mounted.set(root, handle);
-  void session.start(options.hash && location.hash.length > 1 ? location.hash : (options.state ?? ""));
+  // Of what is named twice the later counts.
+  void session.start(`${options.state ?? ""}&${options.hash ? location.hash.replace(/^#/, "") : ""}`);
   return handle;
 }
 

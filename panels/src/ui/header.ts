@@ -7,6 +7,7 @@ import type { Session } from "../session/session";
 import { CompareBar } from "./compare";
 import { fillSelect, h, short } from "./dom";
 import { inputName } from "./inputs";
+import { MANY, RunPicker } from "./picker";
 
 /** Milliseconds a dragged step slider waits before data are fetched: a hand that moves on sends more than one event in them. */
 const SETTLE = 25;
@@ -18,6 +19,16 @@ function pick(label: string, select: HTMLElement, className = ""): HTMLElement {
 export class Header {
   readonly root: HTMLElement;
   private readonly run = h("select", { "aria-label": "run" });
+  /** Instead of the drop-down where runs are many. */
+  private readonly picker: RunPicker;
+  private readonly pickRun: HTMLElement;
+  private readonly link = h("a", {
+    class: "run-link",
+    target: "_blank",
+    rel: "noopener",
+    title: "this run in the tracker",
+    "aria-label": "this run in the tracker",
+  });
   private readonly input = h("select", { "aria-label": "input" });
   private readonly kind = h("select", { "aria-label": "kind of attention" });
   private readonly layer = h("select", { "aria-label": "layer" });
@@ -37,6 +48,9 @@ export class Header {
     actions: { theme(): void; help(): void },
   ) {
     this.compare = new CompareBar(session);
+    this.picker = new RunPicker(session, "run", (run) => void session.openRun(run));
+    this.pickRun = h("div", { class: "pick" }, h("span", {}, "run"), this.picker.root);
+    this.link.textContent = "↗";
     this.picks = {
       run: pick("run", this.run),
       input: pick("input", this.input, "pick-input"),
@@ -74,6 +88,8 @@ export class Header {
       { class: "studio-head" },
       this.name,
       this.picks.run,
+      this.pickRun,
+      this.link,
       this.picks.input,
       step,
       this.picks.kind,
@@ -120,14 +136,20 @@ export class Header {
   update(): void {
     const { session } = this;
     const { scene, runs, commits, commit } = session;
-    this.picks.run.hidden = runs.length < 2;
-    this.name.hidden = runs.length > 1;
+    const many = session.list.long || runs.length > MANY;
+    this.pickRun.hidden = !many || runs.length === 0;
+    this.picks.run.hidden = many || runs.length < 2;
+    this.name.hidden = many || runs.length > 1;
+    if (many) this.picker.update(session.run?.id ?? "");
+    const link = session.run?.link ?? "";
+    // A tracker's own page, and nothing that would run as a script.
+    this.link.hidden = !/^(\.\.\/|https?:)/.test(link);
+    if (!this.link.hidden && this.link.getAttribute("href") !== link) this.link.setAttribute("href", link);
     this.name.textContent = session.run?.name ?? "";
-    fillSelect(
-      this.run,
-      runs.map((one) => ({ value: one.id, name: one.name })),
-      session.run?.id ?? "",
-    );
+    if (!many) {
+      const named = runs.map((one) => ({ value: one.id, name: one.name }));
+      fillSelect(this.run, named, session.run?.id ?? "");
+    }
     this.slider.max = String(Math.max(0, commits.length - 1));
     this.slider.disabled = commits.length < 2;
     if (commit) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def place(mlflow_login: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(mlflow_login: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A run that the tracker delivered as the admin, which `READER` may read and `STRANGER` may not."""
     from mlflow.server import get_app_client
 
@@ -45,7 +44,7 @@ def place(mlflow_login: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             summary = deliver(mlflow_login, run, folder, tracking)
         tags = MlflowClient(mlflow_login).get_run(run).data.tags
         assert tags["attnlog.viewer"] == f"{mlflow_login}/attnlog/?run={run}"
-    yield Place(mlflow_login, run, folder, summary)
+    return Place(mlflow_login, run, folder, summary)
 
 
 def test_who_may_read_is_shown_everything(place: Place) -> None:

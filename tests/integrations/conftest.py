@@ -1,59 +1,71 @@
-"""Real parts that several tests of this folder share: an MLflow server on loopback and a Chromium."""
+"""Real parts that several tests of this folder share: MLflow servers and an S3 store on loopback."""
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integrations.mlflow_servers import free_port as free_port
+from tests.integrations.mlflow_servers import mlflow_server_process
 
 # These tests talk to 127.0.0.1 only. Comet's client, once imported, would begin an experiment of its own at mlflow.start_run().
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["COMET_DISABLE_AUTO_LOGGING"] = "1"
 os.environ["COMET_INTERNAL_SENTRY_DSN"] = ""
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+#: Name and password of who may see everything on `mlflow_login`.
+ADMIN = ("keeper", "a-password-of-17")
 
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real `mlflow server`: sqlite, artifacts proxied to a local folder."""
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True)
-    try:
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(f"{address}/health", timeout=5):
-                    break
-            except OSError:
-                if server.poll() is not None:
-                    break
-                time.sleep(0.2)
-        else:
-            pytest.fail("mlflow server did not start: " + (folder / "log").read_text()[-2000:])
-        assert server.poll() is None, (folder / "log").read_text()[-2000:]
+    """The tracking URI of a real `mlflow server`: sqlite, artifacts proxied to a local folder."""
+    with mlflow_server_process(tmp_path_factory.mktemp("mlflow-server")) as address:
         yield address
-    finally:
-        # Its workers are children in a process group of their own.
-        os.killpg(server.pid, 15)
-        server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """A store that speaks S3, with a bucket `attention`: the environment in which clients and servers find it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    made = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    keys = {"AWS_ACCESS_KEY_ID": "loopback", "AWS_SECRET_ACCESS_KEY": "loopback", "AWS_DEFAULT_REGION": "us-east-1"}
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", aws_access_key_id="x", aws_secret_access_key="x").create_bucket(
+        Bucket="attention"
+    )
+    yield {**keys, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_page(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Iterator[str]:
+    """The tracking URI of a real server with our page, its artifacts proxied to S3."""
+    folder = tmp_path_factory.mktemp("mlflow-page")
+    options = ("--app-name", "attnlog", "--artifacts-destination", "s3://attention/proxied")
+    with mlflow_server_process(folder, *options, environment=s3) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mlflow_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The tracking URI of a real server with our page, basic authentication (`ADMIN`) and a static prefix."""
+    folder = tmp_path_factory.mktemp("mlflow-login")
+    settings = folder / "auth.ini"
+    settings.write_text(
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        f"database_uri = sqlite:///{folder}/auth.db\nadmin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
+        "auth_cache_ttl_seconds = 600\n"
+    )
+    environment = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "loopback"}
+    with mlflow_server_process(folder, "--app-name", "attnlog-basic-auth", prefix="/mlflow", environment=environment) as address:
+        yield address
 
 
 @pytest.fixture

@@ -139,7 +139,8 @@ class TrackingServer:
             order_by=["attributes.start_time DESC"],
             page_token=token,
         )
-        return list(found), found.token or None
+        after = found.token
+        return list(found), after.decode() if isinstance(after, bytes) else after or None
 
     def run(self, run_id: str) -> tuple[Any, str] | None:
         """A run and its experiment's name; None where there is none, or where one of both is deleted.

@@ -26,7 +26,6 @@ RULES = (
     ("/", False),
     ("/studio.js", False),
     ("/about", False),
-    ("/experiments", False),
     ("/runs", False),
     ("/run", True),
     ("/manifests", True),
@@ -85,16 +84,10 @@ def routes(server: TrackingServer) -> Blueprint:
 
         return jsonify({"attnlog": version("attnlog")})
 
-    @route("/experiments")
-    def experiments() -> Response:
-        return jsonify({"experiments": [{"id": one.id, "name": one.name} for one in server.experiments()]})
-
     @route("/runs")
     def runs() -> Response:
         readable = {one.id: one.name for one in server.experiments()}
-        wanted = request.args.get("experiment_id")
-        among = [one for one in readable if wanted in (None, one)]
-        found, token = server.search(among, TAG, LISTED, request.args.get("token")) if among else ([], None)
+        found, token = server.search(list(readable), TAG, LISTED, request.args.get("token")) if readable else ([], None)
         return jsonify({"runs": [run_record(run, readable[run.info.experiment_id]) for run in found], "next": token})
 
     @route("/run")

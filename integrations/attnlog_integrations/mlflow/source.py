@@ -21,6 +21,8 @@ from attnlog_integrations.mlflow.bounded import bounded
 TOP = "attnlog"
 _PIECE = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/")
+#: How MLflow's client says what a gateway answers, of which it knows no error code.
+_REFUSED = re.compile(r"error code 40[13]\b")
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 _DELIVERS = "MLflow says that this run still runs: a training that delivers to it would name again what is pruned"
@@ -281,7 +283,8 @@ def asked(uri: str, question: Callable[[], Answer], *, missing: str | None = Non
     except Exception as error:
         if isinstance(error, MlflowException) and error.error_code in _NOT_FOUND:
             raise RunNotFoundError(missing or f"MLflow at {redact(uri)} has no such run or artifact: {describe(error)}") from None
-        remedy = "check MLFLOW_TRACKING_URI, and that the server is up"
+        refused = isinstance(error, MlflowException) and (error.get_http_status_code() in (401, 403) or _REFUSED.search(str(error)))
+        remedy = f"set {_LOGIN}, of somebody who may" if refused else "check MLFLOW_TRACKING_URI, and that the server is up"
         raise TrackerError(f"MLflow at {redact(uri)} cannot be read ({describe(error)}): {remedy}") from None
 
 

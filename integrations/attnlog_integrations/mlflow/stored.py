@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from attnlog.errors import AssetMissing, TrackerError
+from attnlog.errors import TrackerError
 from attnlog.store.kept import Kept
 from attnlog.store.manifest import NAME
 from attnlog.store.source import LONGEST, check_path, not_there
@@ -49,7 +49,7 @@ class Reader:
             AssetMissing: it is not there.
             TrackerError: the store does not give it.
         """
-        inside = stored.path(f"{TOP}/{check_path(path)}")
+        inside = stored.path(f"{TOP}/{check_path(path)}")  # before anything is asked of the store
         try:
             local = stored.repository.get_local_path(inside)
             if local is not None:
@@ -59,7 +59,7 @@ class Reader:
             key = f"{run}/{path}"
             return self._shelves[hash(key) % _SHELVES].opened(key, lambda: _fetched(stored, inside))
         except Exception as error:
-            if _is_absent(error):
+            if _is_absent(error) or not _is_listed(stored, inside):
                 raise not_there(f"mlflow:{run}", path) from None
             raise _unread(run, path, error) from None
 
@@ -82,14 +82,20 @@ def _spooled(stored: Stored, inside: str) -> BinaryIO:
 
 
 def _is_absent(error: Exception) -> bool:
-    """Whether an error says that there is no such file; object stores have words of their own for it."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):
         return bool(error.get_http_status_code() == 404)
-    said = getattr(error, "response", None)
-    code = said.get("Error", {}).get("Code") if isinstance(said, dict) else None
-    return isinstance(error, (FileNotFoundError, IsADirectoryError, AssetMissing)) or code in ("404", "NoSuchKey")
+    return isinstance(error, FileNotFoundError)
+
+
+def _is_listed(stored: Stored, inside: str) -> bool:
+    """Whether a file that could not be had is there: each object store has an error of its own for one that is not."""
+    folder, name = posixpath.split(inside)
+    try:
+        return any(posixpath.basename(str(one.path)) == name for one in stored.repository.list_artifacts(folder))
+    except Exception:
+        return True  # the store does not answer at all; the first error says why
 
 
 def _unread(run: str, path: str, error: Exception) -> TrackerError:

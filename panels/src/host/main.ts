@@ -1,5 +1,6 @@
 // Entry of the bundle: offers AttnlogStudio to hosts and starts by itself where the page says which host it is.
 import { type EmbeddedHost, EmbeddedSource } from "./embedded";
+import { MlflowSource } from "./mlflow";
 import { inspect, mount } from "./mount";
 import { ServerSource } from "./server";
 import type { Source } from "./source";
@@ -16,7 +17,8 @@ interface HostRecord extends Partial<EmbeddedHost> {
 
 /** Hosts by name: a new one is its file and one line here. */
 const HOSTS: Record<string, (record: HostRecord) => Source> = {
-  server: (record) => new ServerSource(record.base ?? ""),
+  server: (record) => new ServerSource(`${record.base ?? ""}/api/`),
+  mlflow: () => new MlflowSource(),
   embedded: (record) =>
     new EmbeddedSource({ ...record, name: record.name ?? "run", manifests: record.manifests ?? [] }, document),
 };
@@ -33,7 +35,10 @@ function boot(): void {
     return;
   }
   document.body.classList.add("attnlog-page");
-  const { theme, state, remember } = record;
+  const { theme, remember } = record;
+  // A link may name the run before the hash: /attnlog/?run=…
+  const run = new URLSearchParams(location.search).get("run");
+  const state = run ? `#run=${encodeURIComponent(run)}` : record.state;
   const options = { ...(theme ? { theme } : {}), ...(state ? { state } : {}), ...(remember ? { remember } : {}) };
   // A page that is written anew has no address of its own to keep the state in.
   mount(root, make(record), { fill: true, hash: !remember, ...options });

@@ -10,7 +10,7 @@ export interface MountOptions {
   fill?: boolean;
   /** Keep the state in the page's URL hash; only one studio of a page should. */
   hash?: boolean;
-  /** State to start from, as a hash; the page's own hash wins where `hash` is set. */
+  /** State to start from, as a hash; where `hash` is set, what the page's own names wins. */
   state?: string;
   /** Name under which the state is kept as long as the browser's tab; `state` wins over what it says. */
   remember?: string;
@@ -34,7 +34,8 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
   mounted.get(root)?.destroy();
   const session = new Session(source, options.worker);
   let written = "";
-  const stateHash = (): string => toHash(session.state, session.runs.length > 1 ? (session.run?.id ?? null) : null);
+  const stateHash = (): string =>
+    toHash(session.state, session.runs.length > 1 || source.findRun ? (session.run?.id ?? null) : null);
   const write = (): void => {
     if (!(options.hash || options.remember) || session.phase !== "ready" || !session.scene) return;
     const hash = stateHash();
@@ -71,9 +72,15 @@ export function mount(root: HTMLElement, source: Source, options: MountOptions =
     },
   };
   mounted.set(root, handle);
+  // Of what is named twice the later counts.
   const before = options.remember ? remembered(options.remember) : "";
-  const start = [before, options.state ?? ""].filter(Boolean).join("&");
-  void session.start(options.hash && location.hash.length > 1 ? location.hash : start);
+  const said = [before, options.state ?? "", options.hash ? location.hash : ""];
+  void session.start(
+    said
+      .map((hash) => hash.replace(/^#/, ""))
+      .filter(Boolean)
+      .join("&"),
+  );
   return handle;
 }
 

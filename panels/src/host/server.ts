@@ -8,21 +8,30 @@ const PIECEWISE = 300_000;
 
 export class ServerSource implements Source {
   readonly ranges = true;
-  readonly poll = POLL;
+  readonly poll: number = POLL;
 
-  constructor(private readonly base: string) {}
+  constructor(
+    /** What stands before the paths of all routes. */
+    private readonly base: string,
+    private readonly remedy = "Start it again: attnlog view <run>",
+  ) {}
 
-  private async ask(path: string, range?: ByteRange): Promise<Response> {
+  protected async fetched(path: string, range?: ByteRange): Promise<Response> {
     const headers: Record<string, string> = {};
     if (range) headers.Range = `bytes=${range.offset}-${range.offset + range.length - 1}`;
-    let response: Response;
     try {
-      response = await fetch(`${this.base}/api/${path}`, { headers, cache: range ? "default" : "no-cache" });
+      return await fetch(`${this.base}${path}`, { headers, cache: range ? "default" : "no-cache" });
     } catch {
-      throw new AssetError("The server does not answer.", "Start it again: attnlog view <run>");
+      throw new AssetError("The server does not answer.", this.remedy);
     }
+  }
+
+  protected async ask(path: string, range?: ByteRange): Promise<Response> {
+    const response = await this.fetched(path, range);
     if (response.status === 404)
       throw new AssetMissing(`The server has no ${path}.`, "Copy the run again from where it was written.");
+    if (response.status === 401 || response.status === 403)
+      throw new AssetError(`The server does not let you read ${path}.`, "Sign in as somebody who may read this run.");
     if (!response.ok) throw new AssetError(`The server answered ${response.status} for ${path}.`);
     return response;
   }
@@ -31,8 +40,16 @@ export class ServerSource implements Source {
     return ((await (await this.ask("runs")).json()) as { runs: RunName[] }).runs;
   }
 
+  protected manifestsAt(run: string): string {
+    return `runs/${encodeURIComponent(run)}/manifests`;
+  }
+
+  protected assetAt(run: string, path: string): string {
+    return `runs/${encodeURIComponent(run)}/assets/${path}`;
+  }
+
   async manifests(run: string): Promise<Manifest[]> {
-    const answer = await (await this.ask(`runs/${encodeURIComponent(run)}/manifests`)).json();
+    const answer = await (await this.ask(this.manifestsAt(run))).json();
     return (answer as { manifests: Manifest[] }).manifests;
   }
 
@@ -42,7 +59,7 @@ export class ServerSource implements Source {
     range?: ByteRange,
     arrived: (bytes: number) => void = () => undefined,
   ): Promise<Uint8Array> {
-    const response = await this.ask(`runs/${encodeURIComponent(run)}/assets/${path}`, range);
+    const response = await this.ask(this.assetAt(run, path), range);
     const bytes = await body(response, arrived);
     // A server or proxy in between may ignore ranges and send the whole file.
     return range && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;

@@ -5,6 +5,14 @@ export interface RunName {
   name: string;
   /** What `attnlog.open` takes, where the host knows. */
   place?: string;
+  /** What it belongs to, such as its experiment. */
+  group?: string;
+  /** In the tracker's own word: running, finished, failed. */
+  status?: string;
+  /** When it began, in milliseconds since 1970. */
+  time?: number | null;
+  /** Its own page in the tracker. */
+  link?: string;
 }
 
 export interface Manifest {
@@ -18,7 +26,12 @@ export interface ByteRange {
 }
 
 export interface Source {
+  /** The runs there are; where there are many, the newest of them. */
   runs(): Promise<RunName[]>;
+  /** The runs that follow those given so far since `runs` was asked; empty: there are no more. Absent: `runs` gives all. */
+  moreRuns?(): Promise<RunName[]>;
+  /** A run that `runs` may not have given; null where there is none. */
+  findRun?(id: string): Promise<RunName | null>;
   manifests(run: string): Promise<Manifest[]>;
   /**
    * Bytes of one asset; with a range just these. The answer's buffer holds nothing else. `arrived` may be told how many bytes

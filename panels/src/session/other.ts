@@ -5,6 +5,7 @@ import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { RunName, Source } from "../host/source";
 import type { Progress } from "./progress";
+import type { RunList } from "./runs";
 import { findLayer, makeScene, type Scene } from "./scene";
 import type { Other, State } from "./state";
 import { Store } from "./store";
@@ -70,8 +71,8 @@ export class Others {
   }
 
   /** Reads B; fails in words where there is no such run, step, input or layer. */
-  async read(here: { run: RunName; runs: RunName[]; opened: Opened }, state: State, other: Other): Promise<Compared> {
-    const run = other.run === null ? here.run : here.runs.find((one) => one.id === other.run);
+  async read(here: { run: RunName; runs: RunList; opened: Opened }, state: State, other: Other): Promise<Compared> {
+    const run = other.run === null ? here.run : await here.runs.lookup(other.run);
     if (!run) throw new RunNotFoundError(`There is no run ${JSON.stringify(other.run)} here to compare with.`);
     const opened = run.id === here.run.id ? here.opened : await this.open(run.id);
     const { commits } = opened.record;

@@ -9,6 +9,7 @@ import { type Address, fromHash, missed } from "./hash";
 import { type Compared, knownScene, lacks, nearestStep, Others, readScene } from "./other";
 import { Pointing } from "./pointing";
 import { Progress } from "./progress";
+import { RunList } from "./runs";
 import type { Scene } from "./scene";
 import { START, type State, settle } from "./state";
 import { Store } from "./store";
@@ -23,7 +24,6 @@ export class Session {
   readonly decoder: Decoder;
   phase: Phase = "loading";
   error: unknown = null;
-  runs: RunName[] = [];
   run: RunName | null = null;
   record: RunRecord | null = null;
   store: Store | null = null;
@@ -34,6 +34,7 @@ export class Session {
   compared: Compared | null = null;
   /** Why it could not be read. */
   comparedError: unknown = null;
+  readonly list: RunList;
   readonly others: Others;
   readonly progress = new Progress();
   readonly pointing = new Pointing();
@@ -56,6 +57,7 @@ export class Session {
     useWorker?: boolean,
   ) {
     this.decoder = new Decoder(useWorker);
+    this.list = new RunList(source, () => this.notify());
     this.others = new Others(source, this.decoder, this.progress);
   }
 
@@ -77,6 +79,10 @@ export class Session {
     this.listeners.clear();
   }
 
+  get runs(): RunName[] {
+    return this.list.known;
+  }
+
   get commits(): Commit[] {
     return this.record?.commits ?? [];
   }
@@ -90,8 +96,9 @@ export class Session {
     const address = fromHash(hash);
     this.asked = address;
     try {
-      this.runs = await this.source.runs();
-      const run = this.runs.find((one) => one.id === address.run) ?? this.runs[0];
+      await this.list.load();
+      const named = address.run === undefined ? null : await this.list.lookup(address.run);
+      const run = named ?? this.runs[0];
       if (!run) throw new RunNotFoundError("There is no run here yet.", "Runs appear after the first recorded step.");
       await this.open(run, address);
     } catch (error) {
@@ -103,10 +110,10 @@ export class Session {
 
   /** Opens another run at its newest step, or where `patch` says. */
   async openRun(id: string, patch: Partial<State> = {}): Promise<void> {
-    const run = this.runs.find((one) => one.id === id);
-    if (!run || (run === this.run && this.record)) return;
     try {
-      await this.open(run, { ...this.state, step: null, ...patch });
+      const run = await this.list.lookup(id);
+      if (!run) this.set(patch);
+      else if (run !== this.run || !this.record) await this.open(run, { ...this.state, step: null, ...patch });
     } catch (error) {
       this.settlePhase("error", error);
     }
@@ -163,9 +170,8 @@ export class Session {
     this.asked = { ...named, ...(run === undefined ? {} : { run }) };
     // An address that names a place in full is all of the state; another changes what it names.
     const patch = PLACE.every((name) => name in named) ? { ...START, ...named } : named;
-    if (run !== undefined && run !== this.run?.id && this.runs.some((one) => one.id === run)) {
-      void this.openRun(run, patch);
-    } else this.set(patch);
+    if (run !== undefined && run !== this.run?.id) void this.openRun(run, patch);
+    else this.set(patch);
   }
 
   private async show(): Promise<void> {
@@ -220,7 +226,7 @@ export class Session {
     this.comparedKey = key;
     this.compared = this.comparedError = null;
     if (!compare || !run || !record || !store) return;
-    this.others.read({ run, runs: this.runs, opened: { record, store } }, state, compare).then(
+    this.others.read({ run, runs: this.list, opened: { record, store } }, state, compare).then(
       (compared) => this.compare(key, compared, null),
       (error) => this.compare(key, null, error),
     );
@@ -277,7 +283,7 @@ export class Session {
   async refresh(): Promise<void> {
     try {
       if (!this.run) {
-        this.runs = await this.source.runs();
+        await this.list.load();
         if (this.runs[0]) await this.open(this.runs[0], {});
         return;
       }

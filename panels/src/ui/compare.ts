@@ -3,6 +3,7 @@ import type { Session } from "../session/session";
 import type { Other, Side, State } from "../session/state";
 import { fillSelect, h } from "./dom";
 import { inputName } from "./inputs";
+import { MANY, RunPicker } from "./picker";
 
 const WHAT = ["step", "run", "input"] as const;
 type What = (typeof WHAT)[number];
@@ -17,6 +18,8 @@ export class CompareBar {
   readonly root: HTMLElement;
   private readonly what = h("select", { "aria-label": "compare with another" });
   private readonly which = h("select", { "aria-label": "compared with" });
+  /** Instead of the drop-down where runs are many. */
+  private readonly picker: RunPicker;
   private readonly step = h("select", { "aria-label": "step compared with" });
   private readonly sides = h("span", { class: "swap always", role: "group", "aria-label": "side drawn" });
   private readonly turn: HTMLButtonElement;
@@ -43,6 +46,12 @@ export class CompareBar {
     this.what.addEventListener("change", () =>
       session.set({ compare: null, ...this.first(this.what.value), side: "diff" }),
     );
+    this.picker = new RunPicker(
+      session,
+      "run compared with",
+      (run) => this.pick(run),
+      () => session.run?.id ?? null,
+    );
     this.which.addEventListener("change", () => this.pick(this.which.value));
     this.step.addEventListener("change", () => {
       const { compare } = session.state;
@@ -53,6 +62,7 @@ export class CompareBar {
       { class: "compare" },
       h("label", { class: "pick" }, h("span", {}, "compare"), this.what),
       this.which,
+      this.picker.root,
       this.step,
       this.sides,
       this.turn,
@@ -120,6 +130,9 @@ export class CompareBar {
     const on = compare !== null;
     this.root.classList.toggle("is-on", on);
     for (const element of [this.which, this.sides, this.turn, this.said]) element.hidden = !on;
+    const many = what === "run" && (session.list.long || session.runs.length > MANY);
+    this.picker.root.hidden = !many;
+    if (many) this.which.hidden = true;
     this.step.hidden = what !== "run";
     this.error.textContent = failure ? wordsOf(failure) : "";
     if (!compare || !what) return;
@@ -150,11 +163,11 @@ export class CompareBar {
       fillSelect(this.which, list, String(compare.input));
     } else {
       const others = runs.filter((one) => one.id !== run?.id || one.id === compare.run);
-      fillSelect(
-        this.which,
-        others.map((one) => ({ value: one.id, name: one.name })),
-        compare.run ?? "",
-      );
+      if (this.which.hidden) this.picker.update(compare.run ?? "");
+      else {
+        const named = others.map((one) => ({ value: one.id, name: one.name }));
+        fillSelect(this.which, named, compare.run ?? "");
+      }
       this.fillSteps(compare);
     }
   }

@@ -9,6 +9,7 @@ import { CompareBar } from "./compare";
 import { fillSelect, h, short } from "./dom";
 import { HeadsMenu } from "./heads";
 import { inputName } from "./inputs";
+import { MANY, RunPicker } from "./picker";
 
 /** Milliseconds a dragged step slider waits before data are fetched: a hand that moves on sends more than one event in them. */
 const SETTLE = 25;
@@ -20,6 +21,16 @@ function pick(label: string, select: HTMLElement, className = ""): HTMLElement {
 export class Header {
   readonly root: HTMLElement;
   private readonly run: HTMLSelectElement;
+  /** Instead of the drop-down where runs are many. */
+  private readonly picker: RunPicker;
+  private readonly pickRun: HTMLElement;
+  private readonly link = h("a", {
+    class: "run-link",
+    target: "_blank",
+    rel: "noopener",
+    title: "this run in the tracker",
+    "aria-label": "this run in the tracker",
+  });
   private readonly input = h("select", { "aria-label": "input" });
   private readonly kind = h("select", { "aria-label": "kind of attention" });
   private readonly layer = h("select", { "aria-label": "layer" });
@@ -44,6 +55,9 @@ export class Header {
     const noun = session.source.noun ?? "run";
     this.run = h("select", { "aria-label": noun });
     this.heads = new HeadsMenu((heads) => session.set({ heads }));
+    this.picker = new RunPicker(session, "run", (run) => void session.openRun(run));
+    this.pickRun = h("div", { class: "pick pick-run" }, h("span", {}, noun), this.picker.root);
+    this.link.textContent = "↗";
     this.picks = {
       run: pick(noun, this.run, "pick-run"),
       input: pick("input", this.input, "pick-input"),
@@ -83,6 +97,8 @@ export class Header {
       { class: "studio-head" },
       this.name,
       this.picks.run,
+      this.pickRun,
+      this.link,
       this.picks.input,
       step,
       this.picks.kind,
@@ -132,14 +148,20 @@ export class Header {
   update(): void {
     const { session } = this;
     const { scene, runs, commits, commit } = session;
-    this.picks.run.hidden = runs.length < 2;
-    this.name.hidden = runs.length > 1;
+    const many = session.list.long || runs.length > MANY;
+    this.pickRun.hidden = !many || runs.length === 0;
+    this.picks.run.hidden = many || runs.length < 2;
+    this.name.hidden = many || runs.length > 1;
+    if (many) this.picker.update(session.run?.id ?? "");
+    const link = session.run?.link ?? "";
+    // A tracker's own page, and nothing that would run as a script.
+    this.link.hidden = !/^(\.\.\/|https?:)/.test(link);
+    if (!this.link.hidden && this.link.getAttribute("href") !== link) this.link.setAttribute("href", link);
     this.name.textContent = session.run?.name ?? "";
-    fillSelect(
-      this.run,
-      runs.map((one) => ({ value: one.id, name: one.name })),
-      session.run?.id ?? "",
-    );
+    if (!many) {
+      const named = runs.map((one) => ({ value: one.id, name: one.name }));
+      fillSelect(this.run, named, session.run?.id ?? "");
+    }
     fillSelect(
       this.steps,
       commits.map(({ step }) => ({ value: String(step), name: String(step) })),

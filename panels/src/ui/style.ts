@@ -11,6 +11,7 @@ import header from "./header.css";
 import hint from "./hint.css";
 import narrow from "./narrow.css";
 import panels from "./panels.css";
+import picker from "./picker.css";
 
 export function addStyle(page: Document): void {
   if (page.querySelector("style[data-attnlog]")) return;
@@ -21,6 +22,6 @@ export function addStyle(page: Document): void {
   const signs = (theme: "light" | "dark"): string =>
     `--positive:${css(POSITIVE[theme])};--negative:${css(NEGATIVE[theme])}`;
   const colours = `.attnlog{${signs("light")}}.attnlog[data-theme="dark"]{${signs("dark")}}`;
-  element.textContent = [colours, base, header, panels, hint, ...views, narrow].join("");
+  element.textContent = [colours, base, header, panels, picker, hint, ...views, narrow].join("");
   page.head.append(element);
 }

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "integrations")]
 
 
 def main() -> None:
+    """Start a server, log two runs, look at both hosts."""
     from playwright.sync_api import sync_playwright
 
     from tests.chromium import launch
@@ -31,7 +32,7 @@ def main() -> None:
         with mlflow_server_process(server, "--app-name", "attnlog") as uri:
             runs = [logged(uri, folder, name) for name in ("warm-up 100", "warm-up 500")]
             browser = launch(playwright)
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page = browser.new_page()
             artifact_pane(page, uri, runs[1])
             own_page(page, uri, runs)
             browser.close()
@@ -65,6 +66,8 @@ def logged(uri: str, folder: Path, name: str) -> str:
 
 
 def artifact_pane(page: Any, uri: str, run: str) -> None:
+    """The viewer artifact, opened in MLflow's page."""
+    page.set_viewport_size({"width": 1680, "height": 1000})
     page.goto(f"{uri}/#/experiments/0/runs/{run}/artifacts/attnlog/viewer.html")
     page.get_by_role("button", name="close").or_(page.get_by_label("Close")).first.click(timeout=60_000)  # of MLflow's assistant
     frame = page.frame_locator("iframe")
@@ -75,12 +78,15 @@ def artifact_pane(page: Any, uri: str, run: str) -> None:
 
 
 def own_page(page: Any, uri: str, runs: list[str]) -> None:
+    """The page, at the second run."""
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{uri}/attnlog/?run={runs[1]}#view=head&layer=1")
     page.locator('[data-view="neuron"][data-ready]').first.wait_for(timeout=120_000)
     taken(page, "mlflow-page.png")
 
 
 def taken(page: Any, name: str) -> None:
+    """Keep a picture of what is on screen."""
     page.mouse.move(0, 0)
     page.wait_for_timeout(1_000)  # MLflow's own page fades things in
     IMAGES.mkdir(exist_ok=True)

@@ -15,8 +15,8 @@ import { TakeMenu, taken } from "./take";
 /** Option: the view that is looked at stands alone on a wide page. */
 const ALONE = "studio.alone";
 
-/** Narrower containers show one view at a time. */
-const NARROW = 900;
+/** Narrower containers show one view at a time: three columns need 980 pixels. */
+const NARROW = 1000;
 
 export interface StudioOptions {
   theme?: "light" | "dark";

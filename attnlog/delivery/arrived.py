@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ class Arrived:
         """Whether exactly these bytes arrived under this path before this delivery began, or `again` was called."""
         return (entry.path, entry.sha256) in self._before
 
-    def expect(self, entry: Entry) -> None:
-        """Remember where an entry is to be delivered, whether it arrives or not."""
-        self._write(entry)
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Remember where entries are to be delivered, whether they arrive or not."""
+        for entry in entries:
+            self._write(entry)
 
     def add(self, entry: Entry) -> None:
         """Remember an arrival; a line that cannot be written costs a second delivery some day, nothing more."""

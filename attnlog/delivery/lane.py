@@ -64,6 +64,8 @@ class Lane:
     def offer(self, entries: Sequence[Entry]) -> None:
         """Queue entries; returns at once."""
         with self._wake:
+            if self._thread is None:  # before anything can hang
+                self._arrived.expect(entries)
             self._backlog.offer(entries)
             self._start()
             self._wake.notify_all()
@@ -175,10 +177,8 @@ class Lane:
             self._held[entry.path] = entry
         elif self._is_there(entry):
             self._found += 1
-        else:
-            self._arrived.expect(entry)
-            if not self._deliver(entry):
-                self._failed.append(entry)
+        elif not self._deliver(entry):
+            self._failed.append(entry)
 
     def _settle(self, *, force: bool) -> None:
         """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run."""

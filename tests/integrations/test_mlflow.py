@@ -18,7 +18,6 @@ from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.sync import sync
 from attnlog.errors import ArgumentError
-from attnlog.testing import check_tracker
 from attnlog.view.export import export_html
 from attnlog_integrations.mlflow.bounded import bounded
 from attnlog_integrations.mlflow.tracker import MlflowTracker
@@ -188,15 +187,6 @@ def tracker_of(uri: str, run: str, folder: Path) -> MlflowTracker:
         return MlflowTracker(folder, run=run)
     finally:
         mlflow.set_tracking_uri(before)
-
-
-def test_the_tracker_keeps_the_contract(tmp_path: Path, mlflow_sqlite: str) -> None:
-    with mlflow.start_run() as run:
-
-        def read_back(path: str) -> bytes | None:
-            return artifacts(mlflow_sqlite, run.info.run_id, tmp_path).get(path)
-
-        check_tracker(MlflowTracker, read_back)
 
 
 def test_syncing_finishes_what_an_outage_left(tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,7 +244,9 @@ def main() -> None:
     if hasattr(st, "iframe"):
         st.iframe(content, height=height)
     else:
-        st.components.v1.html(content, height=height, scrolling=True)
+        from streamlit.components import v1
+
+        v1.html(content, height=height, scrolling=True)
 
 
 def _begin(options: dict[str, Any]) -> list[str]:

@@ -46,6 +46,7 @@ class CometTracker:
         self._budget = budget()
         self._counted = False
         self._told: set[str] = set()  # index assets whose scalars were logged
+        self._logged: set[str] = set()
         self._twins = os.environ.get(TWIN, "") not in ("", "0")
 
     @property
@@ -118,13 +119,16 @@ class CometTracker:
         if manifest:
             self._experiment.arrive()
         name = f"attnlog/{entry.path}"
-        self._hand(entry, data, name, replace=manifest)
+        # Comet keeps any number of assets of one name, and the queue tries again what may have arrived.
+        again = manifest or entry.path in self._logged
+        self._logged.add(entry.path)
+        self._hand(entry, data, name, replace=again)
         # A manifest takes the place of the last one.
         if spend and not manifest:
             self._budget.spend(len(data))
         if self._twins and not manifest and len(data) <= TWIN_LIMIT:
             copied = twin(entry, data)
-            self._hand(entry, copied, f"{name}.json", replace=False)
+            self._hand(entry, copied, f"{name}.json", replace=again)
             self._budget.spend(len(copied))
 
     def _hand(self, entry: Entry, data: bytes, name: str, *, replace: bool) -> None:

@@ -116,11 +116,11 @@ class CometTracker:
     def _log(self, entry: Entry, file: Path, *, spend: bool = True) -> None:
         data = file.read_bytes()
         manifest = entry.kind == "manifest"
-        if manifest:
-            self._experiment.arrive()
-        name = f"attnlog/{entry.path}"
         # Comet keeps any number of assets of one name, and the queue tries again what may have arrived.
         again = manifest or entry.path in self._logged
+        if again:
+            self._experiment.arrive()
+        name = f"attnlog/{entry.path}"
         self._logged.add(entry.path)
         self._hand(entry, data, name, replace=again)
         # A manifest takes the place of the last one.

@@ -92,6 +92,7 @@ def main() -> None:
         record=("attention", "vectors", "values", "states", "predictions", "saliency"),
         # Integrated gradients would take several times as long as all the rest.
         saliency=attnlog.Saliency(methods=("gradient", "gradient_x_input")),
+        scalars="induction",  # into MLflow's charts, beside the loss
     )
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as output, mlflow.start_run(run_name=arguments.name) as tracked:
@@ -130,7 +131,9 @@ def main() -> None:
     print(f"trained in {took:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
     print(_found(saved))
     artifact = f"#/experiments/{tracked.info.experiment_id}/runs/{tracked.info.run_id}/artifacts/attnlog/viewer.html"
-    print(f"in MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{database}    then http://127.0.0.1:5000/{artifact}")
+    print(f"in MLflow: .venv/bin/mlflow server --app-name attnlog --backend-store-uri sqlite:///{database}")
+    print(f"           then http://127.0.0.1:5000/{artifact}")
+    print("           and  http://127.0.0.1:5000/attnlog/ for all runs")
     print(f"look at it: .venv/bin/attnlog view {run}", flush=True)
 
 

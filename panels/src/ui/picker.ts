@@ -41,7 +41,7 @@ export class RunPicker {
     const close = (): void => this.dialog.close();
     this.dialog = h(
       "dialog",
-      { class: "runs", "aria-label": label },
+      { class: "runs", "aria-label": `choose: ${label}` },
       h(
         "div",
         { class: "picker-bar" },

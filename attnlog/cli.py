@@ -258,8 +258,8 @@ def sync(run: Path, trackers: tuple[str, ...], wait: float) -> None:
 
 @main.command()
 @click.argument("place")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-def fetch(place: str, out: Path) -> None:
+@click.argument("out", metavar="DIR")
+def fetch(place: str, out: str) -> None:
     """Bring a run from a tracker or a URL into a folder, every byte verified.
 
     PLACE is mlflow:RUN_ID, comet:EXPERIMENT_KEY, comet:archive.zip, or a URL such as s3://bucket/runs/a. A folder that has part of the

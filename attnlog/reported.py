@@ -61,13 +61,19 @@ def scalars_of(capture: Capture, asked: Iterable[Wanted]) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in asked:
         for kind, heads in _heads(capture, one.metric).items():
-            name = f"attention/{one.metric}" if kind == "self" else f"attention/{kind}/{one.metric}"
+            # No tracker's names take the ">" of a kind such as latents>vision.
+            name = f"attention/{one.metric}" if kind == "self" else f"attention/{kind.replace('>', '-')}/{one.metric}"
             if one.layer is None:
                 found[f"{name}/mean"] = sum(heads.values()) / len(heads)
                 found[f"{name}/max"] = max(heads.values())
             elif (one.layer, one.head) in heads:
                 found[f"{name}/{one.layer}.{one.head}"] = heads[one.layer, one.head]
     return found
+
+
+def without(capture: Capture, asked: Iterable[Wanted]) -> list[Wanted]:
+    """What was asked for and has no number in a capture: its head was not recorded, or the metric is defined for none."""
+    return [one for one in asked if not scalars_of(capture, (one,))]
 
 
 def _heads(capture: Capture, metric: str) -> dict[str, dict[tuple[int, int | None], float]]:

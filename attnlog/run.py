@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attnlog.boundary import Boundary
 from attnlog.errors import ArgumentError
-from attnlog.reported import scalars_of, wanted
+from attnlog.reported import scalars_of, wanted, without
 from attnlog.say import say
 from attnlog.scalars import finite_numbers, whole_number
 from attnlog.sizes import format_size, parse_size
@@ -264,6 +264,12 @@ class Run:
                 self._writer.header.setdefault(name, getattr(capture, name))
         assets = write_assets(capture, **self._stored)
         scalars = scalars_of(capture, self._scalars)
+        for one in without(capture, self._scalars):
+            self.boundary.warn(
+                f"report {one}",
+                f"attnlog has no number for scalars {str(one)!r} at step {moment.step}: no recorded head has this metric (induction needs "
+                "an input in which a token repeats, separator one with special tokens), or the layer and head were not recorded.",
+            )
         if self._budget is None or self._spent + assets.bytes <= self._budget:
             self._unwhole = None
             self._write(assets, capture.missing, moment, scalars=scalars)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import click
 
 from attnlog.commands.output import counted, progress, safe, size
+from attnlog.errors import ArgumentError
 from attnlog.store.fetch import fetch as bring
-from attnlog.store.source import open_source
+from attnlog.store.source import local_folder, open_source
 
 
-def fetch(place: str, out: Path) -> int:
-    """Fetch a run and say what came; return the exit status."""
+def fetch(place: str, out: str) -> int:
+    """Fetch a run and say what came; return the exit status.
+
+    Raises:
+        ArgumentError: it is to go elsewhere than into a folder of this machine.
+    """
+    if local_folder(out) is None:
+        raise ArgumentError(f"{out!r} is no folder of this machine: name one to fetch into")
     source = open_source(place)
     try:
         with progress("fetching") as advance:
@@ -22,7 +28,7 @@ def fetch(place: str, out: Path) -> int:
         source.close()
     before = f", {told.there} there before" if told.there else ""
     came = f"{counted(told.files, 'file')} ({size(told.bytes)}) fetched{before}"
-    click.echo(f"{safe(source.place)}: {came}: attnlog view {shlex.quote(str(out))}")
+    click.echo(f"{safe(source.place)}: {came}: attnlog view {shlex.quote(out)}")
     for path, why in told.failed.items():
         click.echo(f"  left out: {safe(path)}: {safe(why)}", err=True)
     return int(bool(told.failed))

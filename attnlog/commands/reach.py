@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from attnlog.delivery.redact import describe, redact
-from attnlog.errors import AttnlogError
+from attnlog.errors import ArgumentError, AttnlogError
 
 #: Seconds for one answer, and for everything that a check does: names can take long to resolve.
 TIMEOUT, PATIENCE = 5.0, 10.0
@@ -109,7 +109,11 @@ def _mlflow_server(uri: str) -> str:
 
 
 def comet_key() -> tuple[str | None, str]:
-    """Find Comet's API key and address where its client looks: the environment, then .comet.config here, then in the home folder."""
+    """Find Comet's API key and address where its client looks: the environment, then .comet.config here, then in the home folder.
+
+    Raises:
+        ArgumentError: it is no key.
+    """
     key, address = os.environ.get("COMET_API_KEY"), os.environ.get("COMET_URL_OVERRIDE")
     named = os.environ.get("COMET_CONFIG")
     for file in [Path(named)] if named else [Path(".comet.config"), Path.home() / ".comet.config"]:
@@ -120,6 +124,9 @@ def comet_key() -> tuple[str | None, str]:
             continue
         key = key or parser.get("comet", "api_key", fallback=None)
         address = address or parser.get("comet", "url_override", fallback=None)
+    key = (key or "").strip()  # a key out of a file often ends in a line break
+    if not key.isprintable() or not key.isascii():
+        raise ArgumentError("COMET_API_KEY, or api_key in .comet.config, holds characters that no key has: copy it again")
     return key or None, (address or COMET).rstrip("/").removesuffix("/clientlib")
 
 

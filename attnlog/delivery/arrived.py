@@ -42,16 +42,19 @@ class Arrived:
         """Whether exactly these bytes arrived under this path before this delivery began, or `again` was called."""
         return (entry.path, entry.sha256) in self._before
 
-    def expect(self, entries: Sequence[Entry]) -> None:
-        """Remember where entries are to be delivered, whether they arrive or not."""
+    def expect(self, entries: Sequence[Entry], *, at_once: bool) -> None:
+        """Learn whose entries come, and remember where they are to be delivered: at once, or only with the first that arrives."""
         for entry in entries:
-            self._write(entry)
+            self._find(entry)
+        if at_once:
+            self._write()
 
     def add(self, entry: Entry) -> None:
         """Remember an arrival; a line that cannot be written costs a second delivery some day, nothing more."""
         record = {"path": entry.path, "bytes": entry.bytes, "sha256": entry.sha256, "destination": self._destination}
         self._waiting.append(json.dumps(record) + "\n")
-        self._write(entry)
+        self._find(entry)
+        self._write()
 
     def again(self) -> None:
         """Read what arrived meanwhile."""
@@ -61,13 +64,15 @@ class Arrived:
     def _destination(self) -> str:
         # Where exactly: a run resumed into another experiment has to be delivered there again. Known late by a tracker that
         # begins a run of its own.
-        return str(getattr(self._tracker, "destination", ""))
+        return str(getattr(self._tracker, "destination", None) or getattr(self._tracker, "run", None) or "")
 
-    def _write(self, entry: Entry) -> None:
+    def _find(self, entry: Entry) -> None:
         found = _WRITER.match(entry.path)
         if self._file is None and found:
             writer = found["manifest"] or found["asset"]
             self._file = self._directory / f"delivered-{self._slug}-{writer}.jsonl"
+
+    def _write(self) -> None:
         if self._file is None:
             return
         said = {"tracker": self._tracker.name, "run": getattr(self._tracker, "run", None), "destination": self._destination}
@@ -85,8 +90,10 @@ class Arrived:
     def _read(self) -> set[tuple[str, str]]:
         known, here = set(), self._destination
         for file in sorted(self._directory.glob(f"delivered-{self._slug}-*.jsonl")):
+            tracker = None  # of two names one may begin like the other, so that the file's own is not enough
             for record in _records(file):
-                if record.get("destination") == here and "path" in record:
+                tracker = record.get("tracker", tracker)
+                if tracker == self._tracker.name and record.get("destination") == here and "path" in record:
                     known.add((str(record["path"]), str(record.get("sha256"))))
         return known
 

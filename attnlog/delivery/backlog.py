@@ -9,7 +9,6 @@ from pathlib import Path
 from attnlog.delivery.arrived import Arrived
 from attnlog.delivery.entries import run_entries
 from attnlog.delivery.tracker import Entry
-from attnlog.errors import AttnlogError
 
 #: More entries are not kept in memory: a tracker that is down for a night must not make a training's memory grow.
 LONGEST = 1000
@@ -26,6 +25,7 @@ class Backlog:
         self.behind = False  # whether more was offered than is in memory
         self.left = 0  # how many files, at least, are only in the run folder
         self._refilled: set[str] = set()
+        self._meanwhile = 0  # what was offered while the folder was read, which may have been too late to be found there
 
     def __bool__(self) -> bool:
         return bool(self._queue) or self.behind
@@ -42,6 +42,7 @@ class Backlog:
         if self.behind or len(self._queue) + len(new) > max(LONGEST, len(entries)):
             self.behind = True
             self.left += sum(entry.kind != "manifest" for entry in new)
+            self._meanwhile += len(new)
         else:
             self._queue.extend(new)
 
@@ -49,19 +50,25 @@ class Backlog:
         """Take the oldest entry; None when there is none in memory."""
         return self._queue.popleft() if self._queue else None
 
+    def begin_refill(self) -> None:
+        """Begin to look for what `refill` may miss."""
+        self._meanwhile = 0
+
     def refill(self, besides: Container[str]) -> Sequence[Entry]:
-        """Read from the run folder what did not arrive yet, besides some paths; to be handed to `take_back`."""
+        """Read from the run folder what did not arrive yet, besides some paths; to be handed to `take_back`. Without the lock.
+
+        Raises:
+            AttnlogError, OSError: a manifest cannot be read.
+        """
         self._arrived.again()
-        try:
-            entries = run_entries(self._directory, self._manifests)
-        except (AttnlogError, OSError):
-            return []  # no longer there, or pruned to nothing
+        entries = run_entries(self._directory, self._manifests)
         return [entry for entry in entries if entry.kind == "manifest" or not (entry.path in besides or self._arrived.has(entry))]
 
     def take_back(self, entries: Sequence[Entry]) -> None:
-        """Queue the first of what `refill` found; what is more stays left to the folder."""
+        """Queue the first of what `refill` found; what is more, or came meanwhile, stays left to the folder."""
         queued, rest = entries[:LONGEST], entries[LONGEST:]
-        self.behind, self.left = bool(rest), sum(entry.kind != "manifest" for entry in rest)
+        self.behind = bool(rest) or self._meanwhile > 0
+        self.left = sum(entry.kind != "manifest" for entry in rest) + self._meanwhile
         # What was committed while the folder was read may be offered a moment later.
         self._refilled = {entry.path for entry in queued}
         self._queue.extend(queued)

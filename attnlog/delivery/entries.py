@@ -7,8 +7,8 @@ from collections.abc import Container
 from pathlib import Path
 
 from attnlog.delivery.tracker import Entry
-from attnlog.store.manifest import AssetRecord, Commit
-from attnlog.store.open import open_run
+from attnlog.store.manifest import AssetRecord, Commit, parse
+from attnlog.store.open import check_run
 
 
 def asset_entry(record: AssetRecord, commit: Commit | None = None) -> Entry:
@@ -44,17 +44,20 @@ def run_entries(directory: Path, manifests: Container[str] | None = None) -> lis
 
     Raises:
         RunNotFoundError: there is no run.
+        AssetSchemaError: a manifest is damaged.
     """
     entries: dict[str, Entry] = {}
-    for manifest in open_run(directory).manifests:
-        name = f"manifest-{manifest.writer}.jsonl"
+    for name in check_run(directory):
         if manifests is not None and name not in manifests:
             continue
+        # What is parsed is what is described: a training may append meanwhile.
+        data = (directory / name).read_bytes()
+        data = data[: data.rfind(b"\n") + 1]
+        manifest = parse(name, data)
         for commit in manifest.commits:
             for record in (commit.inputs, *commit.assets):
                 entries.setdefault(record.path, asset_entry(record, commit))
         if manifest.roll_up is not None:
             entries[manifest.roll_up.asset.path] = asset_entry(manifest.roll_up.asset)
-        data = (directory / name).read_bytes()
         entries[name] = Entry(path=name, kind="manifest", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     return list(entries.values())

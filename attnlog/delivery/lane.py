@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +53,9 @@ class Lane:
         self._unseen = False  # something arrived since the last refresh
         self._refresh_from = 0.0
         self._misses = 0
+        self._missing: str | None = None  # the path that failed last
         self._down: float | None = None  # while the tracker is down: how long to leave it alone
-        self._last_error = ""
+        self._last_error = self._last_refusal = ""
         self._where: str | None = None
         self._wake = threading.Condition()
         self._finishing = self._flushing = self._abandoned = False
@@ -64,8 +66,8 @@ class Lane:
     def offer(self, entries: Sequence[Entry]) -> None:
         """Queue entries; returns at once."""
         with self._wake:
-            if self._thread is None:  # before anything can hang
-                self._arrived.expect(entries)
+            if self._thread is None:  # at once, before anything can hang; but what a person named by mistake is not remembered
+                self._arrived.expect(entries, at_once=not self._ask)
             self._backlog.offer(entries)
             self._start()
             self._wake.notify_all()
@@ -82,12 +84,14 @@ class Lane:
         with self._wake:
             self._wake.wait_for(lambda: not self._flushing, seconds)
             self._flushing = False
-            return not (self._backlog or self._failed or self._held)
+            return not (self._backlog or self._failed or self._held or self._refused)
 
     def finish(self) -> None:
         """Ask the lane to deliver what is left and to release the tracker."""
         with self._wake:
-            self._start()
+            # An interpreter that is going down starts no threads any more, and there may be nothing to do.
+            with suppress(RuntimeError):
+                self._start()
             self._finishing = True
             self._wake.notify_all()
 
@@ -125,8 +129,9 @@ class Lane:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"attnlog-{self.tracker.name}", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name=f"attnlog-{self.tracker.name}", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _work(self) -> None:
         self._look_there()
@@ -138,10 +143,9 @@ class Lane:
                 last = self._finishing and not self._backlog
                 flushing = self._flushing and not self._backlog
             if behind and not self._failed:
-                found = self._backlog.refill(self._left_out())
-                with self._wake:
-                    self._backlog.take_back(found)
-                continue
+                if self._refill():
+                    continue
+                break
             if entry is not None:
                 self._take(entry)
             if last or flushing or behind or self._due():
@@ -158,9 +162,27 @@ class Lane:
         self._look()
         self._guarded("release", self.tracker.close)
 
+    def _refill(self) -> bool:
+        """Queue again what was left to the run folder; where that cannot be read, wait. False when there is no time left."""
+        with self._wake:
+            self._backlog.begin_refill()
+        try:
+            found = self._backlog.refill(self._left_out())
+        except Exception as error:
+            self._last_error = describe(error)
+            self._report("read what is to be delivered to", error)
+            self._down, down = PERIOD, self._down
+            try:
+                return self._cool_down()
+            finally:
+                self._down = down
+        with self._wake:
+            self._backlog.take_back(found)
+        return True
+
     def _look_there(self) -> None:
         """Ask the tracker what it has, where it can say so."""
-        ask: Callable[[], Mapping[str, int]] | None = getattr(self.tracker, "holds", None)
+        ask: Callable[[], Mapping[str, int] | None] | None = getattr(self.tracker, "holds", None)
         if self._ask and ask is not None:
 
             def look() -> None:
@@ -181,26 +203,39 @@ class Lane:
             self._failed.append(entry)
 
     def _settle(self, *, force: bool) -> None:
-        """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run."""
-        for _ in range(len(self._failed)):
-            entry = self._failed[0]
+        """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run.
+
+        With `force`, at the end of a training or when somebody waits, a tracker first delivers what it kept for the end.
+        """
+        doubtful: list[Entry] = []  # failed again, which may be the file's fault or the tracker's
+        some = False
+        while self._failed:
+            entry = self._failed.popleft()
             if self._deliver(entry):
-                self._failed.popleft()
-            elif self._down is not None:
-                return
-            else:
-                # Refused twice while others arrive. Its manifest goes without it: better one gap than nothing to see.
-                self._refused[self._failed.popleft().path] = self._last_error
-        for path, entry in list(self._held.items()):
-            delivered = self._deliver(entry)
+                some = True
+                continue
+            doubtful.append(entry)
+            if self._down is not None:
+                break
+        flush: Callable[[], None] | None = getattr(self.tracker, "flush", None)
+        if force and flush is not None and self._down is None:
+            self._guarded("deliver the last step to", flush)
+        for path, entry in list(self._held.items()) if self._down is None or not doubtful else ():
+            some = self._deliver(entry)
             self._settled = time.monotonic()
-            if not delivered:
-                return
+            if not some:
+                break
             del self._held[path]
+        if some:
+            # Refused twice while others arrive. Its manifest goes without it: better one gap than nothing to see.
+            self._refused |= {entry.path: self._last_refusal for entry in doubtful}
+        else:
+            self._failed.extendleft(reversed(doubtful))
+        if self._down is not None:
+            return
         if self._unseen and not self._held and (force or time.monotonic() >= self._refresh_from):
-            self._unseen = False
             began = time.monotonic()
-            self._guarded("refresh the view in", lambda: self.tracker.refresh(self.directory))
+            self._unseen = not self._guarded("refresh the view in", lambda: self.tracker.refresh(self.directory))
             self._settled = time.monotonic()
             self._refresh_from = self._settled + RESPITE * (self._settled - began)
 
@@ -217,7 +252,7 @@ class Lane:
                 if pause is not None and not self._abandoned:
                     time.sleep(pause)
                     continue
-                self._missed(error)
+                self._missed(entry, error)
                 return False
             self._unseen = True
             if entry.path not in self._left_out():
@@ -227,13 +262,18 @@ class Lane:
                 else:
                     self._delivered += 1
             self._refused.pop(entry.path, None)
-            self._misses, self._down, self._last_error = 0, None, ""
+            self._misses, self._missing, self._down, self._last_error = 0, None, None, ""
             return True
         return False
 
     def _left_out(self) -> Container[str]:
         # What a tracker chose to leave out has not arrived: another budget may let it through.
-        return getattr(self.tracker, "left_out", ())
+        try:
+            found: Container[str] = getattr(self.tracker, "left_out", ())
+        except Exception as error:
+            self._report("ask what was left out by", error)
+            return ()
+        return found
 
     def _put(self, entry: Entry) -> Entry:
         """Put one file, and return what was put."""
@@ -252,9 +292,11 @@ class Lane:
             self.tracker.put(put, copy)
         return put
 
-    def _missed(self, error: Exception) -> None:
-        self._misses += 1
-        self._last_error = describe(error)
+    def _missed(self, entry: Entry, error: Exception) -> None:
+        # One file that fails twice says nothing of the tracker.
+        self._misses += entry.path != self._missing
+        self._missing = entry.path
+        self._last_error = self._last_refusal = describe(error)
         if self._down is not None:
             self._down = min(2 * self._down, LONGEST_COOLDOWN)
         elif self._misses >= DOWN_AFTER:
@@ -281,16 +323,18 @@ class Lane:
 
         self._guarded("find the run in", ask)
 
-    def _guarded(self, doing: str, action: Callable[[], None]) -> None:
+    def _guarded(self, doing: str, action: Callable[[], None]) -> bool:
         try:
             action()
         except Exception as error:
             self._report(doing, error)
+            return False
+        return True
 
     def _report(self, doing: str, error: Exception) -> None:
         """Warn once; in strict mode keep the error for whoever waits for the end, since nobody hears a thread."""
         if strict():
             self.error = self.error or error
             return
-        message = f"attnlog could not {doing} {self.tracker.name}: {describe(error)}. Training goes on."
+        message = f"attnlog could not {doing} {self.tracker.name}: {describe(error)}.{'' if self._ask else ' Training goes on.'}"
         self._boundary.warn(f"{doing} {self.tracker.name}", f"{message} Everything is safe in {self.directory}.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from attnlog.boundary import Boundary
+from attnlog.boundary import AttnlogWarning, Boundary
 from attnlog.delivery.arrived import remembered
 from attnlog.delivery.discovery import Named, check_names, find_trackers
 from attnlog.delivery.entries import run_entries
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.tracker import Tracker
-from attnlog.errors import ArgumentError, TrackerError
+from attnlog.errors import ArgumentError, AttnlogError, TrackerError
 
 
 def sync(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait: float = 3600.0) -> str:
@@ -55,11 +56,22 @@ def _trackers(folder: Path, named: Named | Sequence[Named]) -> list[Tracker]:
             f"{folder} does not remember a tracker: name one, such as --tracker mlflow:RUN_ID or --tracker comet:EXPERIMENT_KEY"
         )
     found: list[Tracker] = []
+    errors: list[AttnlogError] = []
     for name in asked:
         run = known.get(name) if isinstance(name, str) else None
-        for tracker in _made(folder, name, run):
+        try:
+            made = _made(folder, name, run)
+        except AttnlogError as error:
+            if named:
+                raise
+            errors.append(error)  # of several that are remembered the others are delivered to
+            warnings.warn(f"attnlog does not deliver to {name}: {error}", AttnlogWarning, stacklevel=4)
+            continue
+        for tracker in made:
             if tracker.name not in (one.name for one in found) or tracker.name != "local":
                 found.append(tracker)
+    if errors and not found:
+        raise errors[0]
     return found
 
 

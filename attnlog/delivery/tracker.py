@@ -39,7 +39,8 @@ class Tracker(Protocol):
     - ``run``, a text or None: the run it writes to, so that ``attnlog sync`` finds it again;
     - ``destination``, a text: where exactly that is; what arrived at one destination is delivered to another once more;
     - ``holds()``: path inside the run → bytes, of what the tracked system has of this run. ``attnlog sync`` asks once, before
-      anything is put, so that what another machine delivered is not delivered again;
+      anything is put, so that what another machine delivered is not delivered again. None: it cannot say;
+    - ``flush()``: called when a training ends or somebody waits; delivers what ``put`` kept back for the end;
     - ``left_out``: the paths that ``put`` took and chose not to deliver, for a budget of its own; they count neither as
       delivered nor as failed, and ``where()`` should say so.
     """

@@ -11,12 +11,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from attnlog.errors import AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
+from attnlog.errors import ArgumentError, AssetSchemaError, NotRecordedError, RunError, RunNotFoundError
 from attnlog.format import read
 from attnlog.outputs import Output, States
 from attnlog.record import FloatArray, Input, Layer, Missing, Reading, axes_of, nothing_there
 from attnlog.store.manifest import AssetRecord, Commit, Manifest, merge, parse
-from attnlog.store.source import FolderSource, Source, manifests_in, open_source
+from attnlog.store.source import FolderSource, Source, local_folder, manifests_in, open_source
 
 _KEPT = 8  # layers kept decoded per step
 
@@ -46,6 +46,8 @@ def open_run(place: str | os.PathLike[str] | Source) -> SavedRun:
 
 
 def _check_folder(path: Path) -> None:
+    if local_folder(str(path)) is None:
+        raise ArgumentError(f"{path} is no folder of this machine: attnlog fetch {path} DIR brings it here, then name DIR")
     if not path.exists():
         raise RunNotFoundError(f"there is no run at {path}: no such folder")
     if not path.is_dir():

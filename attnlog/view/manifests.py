@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ def page_manifests(directory: Path, names: Sequence[str], budget: int | None) ->
     if room is None or sum(sizes) <= room:
         return PageManifests(tuple((name, _whole(directory / name)) for name in names))
     lines = {name: _lines(directory / name) for name in names}
-    commits = [line for of in lines.values() for line in of if line.kind == "commit"]
+    commits = [line for of in lines.values() for line in _merged(of)]
+    if not commits:
+        return PageManifests(tuple((name, _whole(directory / name)) for name in names))
     every = -(-sum(line.length for line in commits) // room)
     steps = sorted({line.step for line in commits})
     kept = {*steps[::every], *_focus(commits)}
@@ -78,9 +80,20 @@ def _line(raw: bytes, offset: int) -> _Line:
         said: dict[str, Any] = json.loads(raw)
         kind, n, step = str(said["type"]), int(said.get("n", -1)), int(said.get("step", -1))
         loss = (said.get("metrics") or {}).get("eval_loss")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return _Line(offset, len(raw), "bad")  # kept, so that the manifest's reader says what is wrong with it
     return _Line(offset, len(raw), kind, n, step, loss if isinstance(loss, (int, float)) else None)
+
+
+def _merged(lines: Sequence[_Line]) -> list[_Line]:
+    """The commits of a manifest, each with the loss that an update added later."""
+    commits: dict[int, _Line] = {}
+    for line in lines:
+        if line.kind == "commit":
+            commits[line.n] = line
+        elif line.kind == "update" and line.loss is not None and line.n in commits:
+            commits[line.n] = replace(commits[line.n], loss=line.loss)
+    return list(commits.values())
 
 
 def _focus(commits: Sequence[_Line]) -> set[int]:

@@ -130,12 +130,14 @@ def test_an_experiment_that_can_be_written_and_not_read_is_written(folder: Path,
 def test_a_machine_that_never_imported_comets_client_gets_it_without_its_hooks(folder: Path, comet: Loopback) -> None:
     # Imported as always, Comet's client would begin an experiment of its own at mlflow.start_run().
     program = f"""
-import os, sys
+import os, random, sys
 from pathlib import Path
 from attnlog_integrations.comet.tracker import CometTracker
 os.environ.pop("COMET_DISABLE_AUTO_LOGGING", None)
+random.seed(3)
+drawn = random.getstate()
 tracker = CometTracker(Path({str(folder)!r}), run={KEY!r})
-assert "comet_ml" not in sys.modules
+assert random.getstate() == drawn  # importing it draws some
 print(tracker.holds())
 import comet_ml.monkey_patching
 assert not any(type(one).__module__.startswith("comet_ml") for one in sys.meta_path), sys.meta_path

@@ -18,6 +18,9 @@ from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.tracker import Entry, Tracker
 from attnlog.testing import ConformanceError, TrackerConformance, check_tracker, promises, small_run
 
+#: What is on the shelf of each run, whichever object put it there.
+SHELVES: dict[Path, list[tuple[str, bytes]]] = {}
+
 
 class Shelf:
     """A good tracker: keeps bytes by path, and charts."""
@@ -25,7 +28,7 @@ class Shelf:
     name = "shelf"
 
     def __init__(self, directory: Path) -> None:
-        self.kept: list[tuple[str, bytes]] = []
+        self.kept: list[tuple[str, bytes]] = SHELVES.setdefault(directory, [])
         self.charts: dict[str, set[tuple[int, float]]] = {}
 
     def put(self, entry: Entry, file: Path) -> None:
@@ -35,7 +38,7 @@ class Shelf:
 
     def keep(self, entry: Entry, data: bytes) -> None:
         path = f"attnlog/{entry.path}"
-        self.kept = [(name, kept) for name, kept in self.kept if name != path] + [(path, data)]
+        self.kept[:] = [(name, kept) for name, kept in self.kept if name != path] + [(path, data)]
 
     def holds(self) -> dict[str, int]:
         return {path.removeprefix("attnlog/"): len(data) for path, data in self.kept}
@@ -172,6 +175,21 @@ class ClaimsEverything(Shelf):
         return {entry.path: entry.bytes for entry in run_entries(self.directory)}
 
 
+class RemembersOnly(Shelf):
+    """Breaks: what it holds is what the tracked system has, not what this object put."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.own: dict[str, int] = {}
+
+    def put(self, entry: Entry, file: Path) -> None:
+        super().put(entry, file)
+        self.own[entry.path] = entry.bytes
+
+    def holds(self) -> dict[str, int]:
+        return self.own
+
+
 class DecodesAsText(Shelf):
     """Breaks: bytes come back as they were."""
 
@@ -197,6 +215,7 @@ class NeedsSomethingToClose(Shelf):
         (AppendsAgain, "put_again_is_there_once", "is there 2 times"),
         (CountsAgain, "put_again_is_there_once", "the chart attention/entropy/m.* has the points"),
         (ClaimsEverything, "says_it_holds", "which was never put"),
+        (RemembersOnly, "says_it_holds", "holds\\(\\) says None bytes of"),
         (DecodesAsText, "every_file_comes_back", "other bytes came back than were put"),
         (NeedsSomethingToClose, "has_a_name", "list index out of range"),
     ],

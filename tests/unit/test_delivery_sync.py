@@ -11,10 +11,13 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner
 
+from attnlog.boundary import Boundary
 from attnlog.cli import main
 from attnlog.delivery import discovery, lane
+from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.entries import run_entries
-from attnlog.delivery.sync import deliver, sync
+from attnlog.delivery.queue import Delivery
+from attnlog.delivery.sync import sync
 from attnlog.delivery.tracker import Entry
 from attnlog.errors import ArgumentError, RunNotFoundError, TrackerError
 from attnlog.run import Run
@@ -85,10 +88,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def outage(folder: Path, board: type[Board], after: int) -> None:
-    """A delivery to the run "seven", during which the board goes down after so many files."""
+    """A training's delivery to the run "seven", during which the board goes down after so many files."""
     board.dies_after = after
+    delivery = Delivery(folder, find_trackers("board:seven", folder), Boundary())
     with pytest.warns(UserWarning, match="deliver to board"):
-        assert deliver(folder, "board:seven", wait=30).left
+        delivery.offer(run_entries(folder))
+        delivery.finish(30)
+    assert delivery.left
     board.dies_after = None
 
 
@@ -219,3 +225,22 @@ def _wait(ready: Callable[[], bool]) -> None:
 
     while not ready():
         time.sleep(0.01)
+
+
+def test_a_run_that_was_named_by_mistake_is_not_remembered(folder: Path, board: type[Board]) -> None:
+    outage(folder, board, 2)
+    board.dies_after = 0
+    with pytest.warns(UserWarning, match="could not deliver to board"):
+        sync(folder, "board:sevne")
+    board.dies_after = None
+    sync(folder)
+    assert board.shelves == {"seven": tree(folder)}
+
+
+def test_of_several_trackers_that_are_remembered_one_that_cannot_be_had_does_not_stop_the_others(folder: Path, board: type[Board]) -> None:
+    outage(folder, board, 2)
+    [memory] = folder.glob("delivered-board-*.jsonl")
+    (folder / memory.name.replace("board", "gone")).write_text('{"tracker": "gone", "run": null, "destination": ""}\n')
+    with pytest.warns(UserWarning, match="does not deliver to gone: there is no tracker named 'gone'"):
+        sync(folder)
+    assert board.shelves == {"seven": tree(folder)}

@@ -156,7 +156,8 @@ def test_of_thousands_of_steps_a_page_carries_the_first_best_latest_and_evenly_s
     writer = Writer(folder, {"run": "long"})
     written = write_assets(attnlog.from_tensors([np.full((1, 1, 2, 2), 0.5, "f4")], [["a", "b"]]))
     for step in range(400):
-        writer.commit(written, step=step, metrics={"eval_loss": abs(step - 123) / 100})
+        writer.commit(written, step=step, metrics={"eval_loss": 1 + abs(step - 200) / 100})
+    writer.update(123, metrics={"eval_loss": 0.5})  # the best, known only later
     writer.update(399, metrics={"accuracy": 0.5})
     budget = len(studio_script()) + 400_000
     page = export_html(folder, budget=budget)

@@ -72,3 +72,11 @@ def test_a_tracker_is_given_them_with_the_index_of_the_step_once(tmp_path: Path)
     said = [(entry.step, dict(entry.scalars)) for entry in run_entries(tmp_path / "run") if entry.scalars]
     assert said == [(step, {"attention/induction/mean": step / 4, "attention/induction/max": step / 4}) for step in (1, 2)]
     assert all(entry.kind == "index" and entry.time for entry in run_entries(tmp_path / "run") if entry.scalars)
+
+
+def test_what_has_no_number_is_said_once(tmp_path: Path) -> None:
+    no = "no number for scalars 'entropy@7.0' at step 1"
+    with pytest.warns(attnlog.AttnlogWarning, match=no) as said, attnlog.Run(tmp_path / "run", scalars=["entropy@7.0"]) as run:
+        for step in (1, 2):
+            run.log(capture(layer(0, entropy=[1.0])), step=step)
+    assert len(said) == 1

@@ -56,7 +56,8 @@ class Budget:
             if self._some and self._fits(self._largest):
                 self._kept = self._largest
             self._some = self._some or self._admitted
-        if self._admitted:
+        # A step has more than one large asset, and not all of them were known when it was let in.
+        if self._admitted and self._fits(entry.bytes):
             return True
         self._waiting[entry.path] = entry, file
         self.left[entry.path] = entry.bytes
@@ -70,9 +71,10 @@ class Budget:
     def late(self) -> Iterator[tuple[Entry, Path]]:
         """Give what was left out of the last step and fits into the room kept for it."""
         for entry, file in self._fitting():
-            self.left.pop(entry.path, None)
             yield entry, file
-        self._waiting = {}
+            # Now it is logged; what failed is still left out.
+            self.left.pop(entry.path, None)
+            self._waiting.pop(entry.path, None)
 
     def said(self) -> str:
         """In words what is left out, or nothing."""

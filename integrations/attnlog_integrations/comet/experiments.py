@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import random
 import sys
 import tempfile
 import threading
@@ -37,8 +38,8 @@ class Experiment(Protocol):
     def arrive(self) -> None:
         """Wait, for a bounded time, until everything that was logged is with Comet."""
 
-    def holds(self) -> dict[str, int]:
-        """Path inside the run → bytes, of what Comet has of it."""
+    def holds(self) -> dict[str, int] | None:
+        """Path inside the run → bytes, of what Comet has of it; None: nobody can say yet."""
         ...
 
     def where(self) -> str:
@@ -101,17 +102,25 @@ class Running:
         if not self._experiment.alive:
             return
         arrived: list[bool] = []
+
+        def flush() -> None:
+            arrived.append(bool(self._experiment.flush(timeout=FLUSH)))
+
         # Its flush can wait without bound while the line is down, so it may hold up a thread that nobody waits for.
-        thread = threading.Thread(target=lambda: arrived.append(bool(self._experiment.flush(timeout=FLUSH))), daemon=True)
-        thread.start()
-        thread.join(FLUSH + 5)
+        thread = threading.Thread(target=flush, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # an interpreter that is going down starts no threads
+            flush()
+        else:
+            thread.join(FLUSH + 5)
         if not (arrived and arrived[0]):
             raise TrackerError(f"Comet's client did not upload within {FLUSH} s what was handed to it; it goes on trying by itself")
 
-    def holds(self) -> dict[str, int]:
+    def holds(self) -> dict[str, int] | None:
         """Ask Comet; an offline experiment is with nobody yet."""
         if not self._online():
-            return {}
+            return None
         source = CometSource(self.id)
         try:
             return sizes(source)
@@ -149,6 +158,9 @@ class Stored:
             raise TrackerError(f"there is no Comet API key to write to experiment {key} with: set COMET_API_KEY, or run comet login")
         self.id = key
         self._source: CometSource | None = None
+        # Here, and not on the thread that delivers: importing it draws random numbers, which are put back only where nobody
+        # else draws any meanwhile.
+        _import_client()
 
     def log(self, data: bytes, name: str, *, step: int | None, epoch: float | None, said: dict[str, Any], replace: bool) -> None:
         """Upload an asset, and wait for it."""
@@ -183,7 +195,6 @@ class Stored:
 
     def _open(self) -> CometSource:
         if self._source is None:
-            _import_client()
             self._source = CometSource(self.id)
         return self._source
 
@@ -216,11 +227,12 @@ def _import_client() -> None:
     """
     if "comet_ml" in sys.modules:
         return
-    before = os.environ.get(_DISABLE)
+    before, drawn = os.environ.get(_DISABLE), random.getstate()
     os.environ[_DISABLE] = "1"
     try:
         import comet_ml  # noqa: F401
     finally:
+        random.setstate(drawn)
         if before is None:
             del os.environ[_DISABLE]
         else:

@@ -162,9 +162,13 @@ class CometSource:
                 errors.append(error)
 
         thread = threading.Thread(target=ask, name="attnlog-comet", daemon=True)
-        thread.start()
         patience = PATIENCE if patience is None else patience
-        thread.join(patience)
+        try:
+            thread.start()
+        except RuntimeError:  # an interpreter that is going down starts no threads
+            ask()
+        else:
+            thread.join(patience)
         if answers:
             return answers[0]
         why = describe(errors[0]) if errors else f"no answer within {patience:.0f} s"

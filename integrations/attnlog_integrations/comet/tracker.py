@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,12 @@ class CometTracker:
         return self._experiment.id
 
     @property
-    def left_out(self) -> set[str]:
+    def left_out(self) -> Container[str]:
         """Paths that were not logged, because they did not fit the budget."""
-        return set(self._budget.left)
+        return self._budget.left.keys()
 
-    def holds(self) -> dict[str, int]:
-        """Path inside the run → bytes, of what Comet has; nothing while the experiment is offline."""
+    def holds(self) -> dict[str, int] | None:
+        """Path inside the run → bytes, of what Comet has; None while the experiment is offline."""
         return self._experiment.holds()
 
     def put(self, entry: Entry, file: Path) -> None:
@@ -98,22 +99,26 @@ class CometTracker:
 
     def close(self) -> None:
         """Log what fits of the last step, and wait for what was handed over; an experiment is left to whoever started it."""
-        for entry, file in self._budget.late():
-            self._log(entry, file, spend=False)
+        self.flush()
         self._experiment.arrive()
         self._experiment.close()
+
+    def flush(self) -> None:
+        """Log what was left out of the last step and fits into the room that was kept for it."""
+        for entry, file in self._budget.late():
+            self._log(entry, file)
 
     def _count(self) -> None:
         """Count what the experiment holds already, against the budget."""
         try:
-            self._budget.begin(self.holds())
+            self._budget.begin(self.holds() or {})
         except AttnlogError as error:
             if not isinstance(self._experiment, Running):
                 raise
             # Its client can write where nobody may read, in anonymous experiments for instance.
             say(f"comet: {error}. Whatever attnlog logged to the experiment before does not count against its budget.")
 
-    def _log(self, entry: Entry, file: Path, *, spend: bool = True) -> None:
+    def _log(self, entry: Entry, file: Path) -> None:
         data = file.read_bytes()
         manifest = entry.kind == "manifest"
         # Comet keeps any number of assets of one name, and the queue tries again what may have arrived.
@@ -124,7 +129,7 @@ class CometTracker:
         self._logged.add(entry.path)
         self._hand(entry, data, name, replace=again)
         # A manifest takes the place of the last one.
-        if spend and not manifest:
+        if not manifest:
             self._budget.spend(len(data))
         if self._twins and not manifest and len(data) <= TWIN_LIMIT:
             copied = twin(entry, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections import deque
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,8 @@ class WandbTracker:
         self._run: Any = run
         self._top = Path(run.dir, "attnlog")
         self._offline = bool(run.offline)
-        self._pending: int | None = None  # W&B's step whose row holds numbers of ours
+        self._row: int | None = None  # W&B's step whose row holds numbers of ours
+        self._waiting: deque[dict[str, float]] = deque()  # rows that have to wait for the next of W&B's steps
         self._logged: set[tuple[int | None, str]] = set()
 
     @property
@@ -73,18 +75,25 @@ class WandbTracker:
         return f"wandb sync {shlex.quote(str(Path(self._run.dir).parent))}" if self._offline else getattr(self._run, "url", None)
 
     def close(self) -> None:
-        """Nothing is held; the run is left to whoever started it."""
+        """Log what waits; the run is left to whoever started it."""
+        while self._waiting and self._wandb.run is self._run:
+            self._run.log({}, commit=True)
+            self._drain()
 
     def _chart(self, entry: Entry) -> None:
-        """Log head metrics without moving W&B's step on: whoever logs with ``step=`` must find it where it was left."""
         new = {name: value for name, value in entry.scalars.items() if (entry.step, name) not in self._logged}
-        if not new:
-            return
         for name in new:
             self._run.define_metric(name, step_metric=STEP)
-        if self._pending == self._run.step:
-            # Nobody has logged anything since, so that the row is only ours: finish it, or the next would overwrite it.
-            self._run.log({}, commit=True)
-        self._run.log({**new, STEP: entry.step}, commit=False)
-        self._pending = self._run.step
-        self._logged |= {(entry.step, name) for name in new}
+            self._logged.add((entry.step, name))
+        if new and entry.step is not None:
+            self._waiting.append({**new, STEP: entry.step})
+        self._drain()
+
+    def _drain(self) -> None:
+        """Log one row, never moving W&B's step on: whoever logs with ``step=`` must find it where it was left.
+
+        Ours goes into the row that the training will finish, one of ours a row.
+        """
+        if self._waiting and self._run.step != self._row:
+            self._row = self._run.step
+            self._run.log(self._waiting.popleft(), commit=False)

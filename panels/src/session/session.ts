@@ -48,6 +48,8 @@ export class Session {
   private comparedKey = "";
   private readonly ahead = new Ahead();
   private turn = 0;
+  /** Counts choices of a run: an answer to an older one comes too late. */
+  private picks = 0;
   private manifestText = "";
   private poller: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
@@ -110,12 +112,14 @@ export class Session {
 
   /** Opens another run at its newest step, or where `patch` says. */
   async openRun(id: string, patch: Partial<State> = {}): Promise<void> {
+    const pick = ++this.picks;
     try {
       const run = await this.list.lookup(id);
+      if (pick !== this.picks) return; // another was chosen meanwhile
       if (!run) this.set(patch);
       else if (run !== this.run || !this.record) await this.open(run, { ...this.state, step: null, ...patch });
     } catch (error) {
-      this.settlePhase("error", error);
+      if (pick === this.picks) this.settlePhase("error", error);
     }
   }
 
@@ -284,7 +288,9 @@ export class Session {
     try {
       if (!this.run) {
         await this.list.load();
-        if (this.runs[0]) await this.open(this.runs[0], {});
+        const asked = this.asked ?? {};
+        const run = (asked.run === undefined ? null : await this.list.lookup(asked.run)) ?? this.runs[0];
+        if (run) await this.open(run, asked);
         return;
       }
       const { run } = this;

@@ -108,7 +108,11 @@ export class CometSource implements Source {
 
   async manifests(run: string): Promise<Manifest[]> {
     // Asked again whenever the session looks for new steps: the list is read anew, too.
-    if (!this.fresh.delete(run)) this.listings.set(run, this.list(run));
+    if (!this.fresh.delete(run)) {
+      const listing = this.list(run);
+      await listing; // where it fails, the one before still says what there is
+      this.listings.set(run, listing);
+    }
     const { assets, sizes } = await this.listing(run);
     const names = [...assets.keys()].filter((path) => MANIFEST.test(path));
     const found = await Promise.all(names.sort().map(async (name) => ({ name, text: await this.text(run, name) })));

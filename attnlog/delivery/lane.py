@@ -151,9 +151,7 @@ class Lane:
             if last or flushing or behind or self._due():
                 self._settle(force=last or flushing)
             if flushing or self._down is not None:
-                with self._wake:  # whoever flushes waits no longer: everything arrived, or the tracker is down
-                    self._flushing = False
-                    self._wake.notify_all()
+                self._let_go()
             if self._down is None:
                 if last:
                     break
@@ -161,6 +159,12 @@ class Lane:
                 break
         self._look()
         self._guarded("release", self.tracker.close)
+
+    def _let_go(self) -> None:
+        """Whoever flushes waits no longer: everything arrived, or the tracker is down."""
+        with self._wake:
+            self._flushing = False
+            self._wake.notify_all()
 
     def _refill(self) -> bool:
         """Queue again what was left to the run folder; where that cannot be read, wait. False when there is no time left."""
@@ -171,6 +175,7 @@ class Lane:
         except Exception as error:
             self._last_error = describe(error)
             self._report("read what is to be delivered to", error)
+            self._let_go()
             self._down, down = PERIOD, self._down
             try:
                 return self._cool_down()
@@ -208,7 +213,7 @@ class Lane:
         With `force`, at the end of a training or when somebody waits, a tracker first delivers what it kept for the end.
         """
         doubtful: list[Entry] = []  # failed again, which may be the file's fault or the tracker's
-        some = False
+        some, alone = False, not self._held
         while self._failed:
             entry = self._failed.popleft()
             if self._deliver(entry):
@@ -226,8 +231,9 @@ class Lane:
             if not some:
                 break
             del self._held[path]
-        if some:
-            # Refused twice while others arrive. Its manifest goes without it: better one gap than nothing to see.
+        if some or (alone and self._down is None):
+            # Refused twice while others arrive, or with nothing to tell by: what comes next tells, and the run folder knows them.
+            # Their manifest goes without them: better one gap than nothing to see.
             self._refused |= {entry.path: self._last_refusal for entry in doubtful}
         else:
             self._failed.extendleft(reversed(doubtful))

@@ -173,6 +173,32 @@ def test_a_tracker_that_is_down_for_long_is_caught_up_from_the_run_folder(
     assert len(assets) == len(set(assets))
 
 
+def test_one_refused_file_does_not_hold_up_what_is_caught_up(
+    tmp_path: Path, board: type[Board], monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    from attnlog.delivery import backlog
+
+    monkeypatch.setattr(backlog, "LONGEST", 5)
+    refused: list[str] = []
+    put = Board.put
+
+    def picky(self: Board, entry: Entry, file: Path) -> None:
+        if entry.kind == "pictures" and entry.step == 3:
+            refused.append(entry.path)
+            raise ValueError("413: too large")
+        put(self, entry, file)
+
+    monkeypatch.setattr(Board, "put", picky)
+    with Run(tmp_path / "run", tracker="board:seven") as run:
+        for step in range(20):
+            run.log(_capture(), step=step)
+            _wait(lambda: not run._work)
+    whole = tree(tmp_path / "run")
+    [path] = set(refused)
+    assert board.shelves["seven"] == {name: data for name, data in whole.items() if name != path}
+    assert run._delivery.left == 1
+
+
 def test_without_a_tracker_named_or_remembered_the_error_says_what_to_name(folder: Path) -> None:
     with pytest.raises(ArgumentError, match="does not remember a tracker: name one, such as --tracker mlflow:RUN_ID"):
         sync(folder)

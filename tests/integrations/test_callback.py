@@ -39,7 +39,7 @@ def commits(folder: Path) -> list[Any]:
         {"precision": "int8"},
         {"max_tokens": 1},
         {"tracker": "mlfow"},
-        {"tracker": object()},
+        {"tracker": 3},
         {"layers": [-1]},
         {"budget": "a lot"},
         {"examples": 0},

@@ -76,7 +76,7 @@ class Options:
             precision=given["precision"],
             vector_precision=given["vector_precision"],
             budget=parse_size(given["budget"]),
-            scalars=tuple(str(one) for one in wanted(given["scalars"])),
+            scalars=tuple(str(one) for one in wanted(given.get("scalars"))),
             examples=whole_number("examples", given["examples"], 1),
         )
 

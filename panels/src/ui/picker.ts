@@ -18,7 +18,7 @@ export class RunPicker {
     placeholder: "name, experiment, status or id",
     "aria-label": "find a run",
   });
-  private readonly group = h("select", { "aria-label": "experiment" });
+  private readonly group = h("select", { "aria-label": "runs of experiment" });
   private readonly rows = h("ul", { class: "picker-rows" });
   private readonly said = h("p", { class: "picker-said", role: "status" });
   private chosen = "";

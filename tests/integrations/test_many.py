@@ -67,7 +67,7 @@ from pathlib import Path
 os.fsync = lambda file: None  # of twenty thousand syncs none is what is tested here
 from bench.steps import log_steps
 from tests.integrations.test_many import Sink
-print(json.dumps([Sink.taken, log_steps(Path(sys.argv[1]), 3000, Sink), Sink.taken]))
+print(json.dumps([Sink.taken, log_steps(Path(sys.argv[1]), 2000, Sink), Sink.taken]))
 """
 
 
@@ -76,10 +76,10 @@ def test_memory_threads_and_open_files_stay_flat_over_many_steps(tmp_path: Path)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     _, seen, taken = json.loads(done.stdout.splitlines()[-1])
-    assert len(attnlog.open(tmp_path / "run").steps) == 3000
-    assert taken >= 3 * 3000
+    assert len(attnlog.open(tmp_path / "run").steps) == 2000
+    assert taken >= 3 * 2000
     warm, last = seen[1], seen[-1]
-    # Every step that left a kilobyte behind would show as two megabytes; a part of one is the allocator's.
+    # Two and a half kilobytes left behind by each step would show; the allocator's own steps are of up to two megabytes.
     assert last["megabytes"] - warm["megabytes"] < 3
     assert last["threads"] <= warm["threads"]
     assert last["open files"] <= warm["open files"] + 2

@@ -98,7 +98,8 @@ def compute(
     means = _means(row, len(heads), device, scratch) if metrics else None
     keeper = Keeper(*shape, precision=precision, device=device) if keep and long else None
     codes = Codes(shape, precision, device, scratch) if keep and not long else None
-    finite = torch.ones((), dtype=torch.bool, device=device)
+    # Kernels make zeros of NaN, some of them always and some where a mask hides it, and so may we: neither are weights.
+    finite = _numbers(*(part for part in (q, k) if part is not None), device=device)
     explained = torch.zeros(len(heads), device=device)
     # Later keys of a causal block are masked: their weights are 0 and need no computing.
     causal = given is None and row.sight.causal is True and row.aligned and shape[1] == shape[2] and keeper is None
@@ -147,8 +148,8 @@ def compute(
         differences = (torch.matmul(sample, v) - out[:, ends]).abs().amax((1, 2)).nan_to_num(nan=torch.inf)
         check = max(float(differences.max()), float(call.keywords.get("difference", 0.0)))
         held = bool((differences <= _allowed(call, v)).all()) and ("difference" not in call.keywords or _near(call))
-        if not held:  # kernels make zeros of NaN where a mask hides it, which are no weights
-            finite &= torch.stack([part.isfinite().all() for part in (q, k, v) if part is not None]).all()
+        if not held:
+            finite &= _numbers(v, device=device)
     return Found(
         codes=codes.codes.cpu().numpy() if codes is not None else None,
         sparse=keeper.done() if keeper is not None else None,
@@ -158,6 +159,14 @@ def compute(
         held=held,
         finite=bool(finite),
     )
+
+
+def _numbers(*parts: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Whether tensors hold neither NaN nor infinity, as a bool on the device: to ask for it would wait for the device."""
+    told = torch.ones((), dtype=torch.bool, device=device)
+    for part in parts:
+        told &= part.isfinite().all()
+    return told
 
 
 def _means(row: Row, heads: int, device: torch.device, scratch: Scratch) -> MetricMeans:

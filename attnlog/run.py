@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -113,6 +113,7 @@ class Run:
         self._spent = _written(self.directory) if self._budget is not None else 0
         self._delivered_inputs: set[str] = set()
         self._unwhole: tuple[Assets, tuple[Missing, ...], _Moment] | None = None
+        self._held: Commit | None = None  # the newest commit, until its assets are handed to delivery
         self._work: deque[tuple[bool, Callable[[], None]]] = deque()
         self._turn = threading.Condition()
         self._closing = False
@@ -139,10 +140,21 @@ class Run:
         checkpoint: str | os.PathLike[str] | None = None,
         loss: float | None = None,
         metrics: Mapping[str, float] | None = None,
+        settled: bool = True,
     ) -> None:
         """Log a capture as a step of the run; returns at once.
 
         When two captures already wait to be written, training waits at most a second; then this one is dropped, counted and said.
+
+        Args:
+            capture: what was captured.
+            step: the training step whose weights it shows.
+            epoch: the epoch, whole or not.
+            checkpoint: where these weights are saved.
+            loss: of the training at this step.
+            metrics: of an evaluation at this step.
+            settled: False where `amend` will soon say more of this step, as its checkpoint: it is written at once and delivered after
+                `settle`, the next step, `flush` or `close`, so that trackers get the assets with all that is said of them.
 
         Raises:
             ArgumentError: a step that is no whole number from 0, or a capture coarser than the run's precision.
@@ -156,7 +168,7 @@ class Run:
         said = finite_numbers({"epoch": epoch, "loss": loss})
         path = None if checkpoint is None else os.fspath(checkpoint)
         moment = _Moment(step, said.get("epoch"), path, said.get("loss"), finite_numbers(metrics))
-        if not self._put(lambda: self._commit(capture, moment), waits=True):
+        if not self._put(lambda: self._commit(capture, moment, settled), waits=True):
             self.dropped += 1
             self.boundary.warn(
                 "keep up",
@@ -171,27 +183,34 @@ class Run:
         if said is not None or added:
             self._put(lambda: self._update(step, said, added), waits=False)
 
+    def settle(self) -> None:
+        """Deliver the step that was logged as not settled; returns at once."""
+        if self._thread is not None and os.getpid() == self._process and not self._closing:
+            self._put(self._offer_held, waits=False)
+
     def flush(self, wait: float | None = None) -> bool:
         """Write what waits, the last step whole, and deliver it; the run stays open.
 
         Meant for the end of a training, not for every step: a step that the budget had thinned is written whole each time.
 
         Args:
-            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60, of which what was waited in vain before counts.
 
         Returns:
             Whether everything was written and delivered.
         """
         from attnlog.delivery.queue import exit_wait
 
-        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
+        if os.getpid() != self._process:
+            return False  # a forked child has none of the threads
+        begun = time.monotonic()
         if self._thread is not None and not self._closing:
-            self._put(self._write_whole, waits=False)
+            self._put(self._write_last, waits=False)
         with self._turn:
-            written = self._turn.wait_for(lambda: not self._work, max(0.0, end - time.monotonic()))
+            written = self._turn.wait_for(lambda: not self._work, min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX))
         delivered = False
         with self.boundary.guard("deliver the run", _SAFE):
-            delivered = self._delivery.flush(max(0.0, end - time.monotonic()))
+            delivered = self._delivery.flush(None if wait is None else max(0.0, wait - (time.monotonic() - begun)))
         return written and delivered
 
     def close(self) -> None:
@@ -208,7 +227,7 @@ class Run:
             self._thread.join()
         try:
             with self.boundary.guard("write the last step whole", _SAFE):
-                self._write_whole()
+                self._write_last()
             with self.boundary.guard("roll up the indexes", _SAFE):
                 self._roll_up()
         finally:
@@ -256,9 +275,10 @@ class Run:
                 self._work.popleft()
                 self._turn.notify_all()
 
-    def _commit(self, capture: Capture, moment: _Moment) -> None:
+    def _commit(self, capture: Capture, moment: _Moment, settled: bool) -> None:
         from attnlog.format.write import thin, write_assets
 
+        self._offer_held()
         for name in ("model", "config"):
             if getattr(capture, name):
                 self._writer.header.setdefault(name, getattr(capture, name))
@@ -272,7 +292,7 @@ class Run:
             )
         if self._budget is None or self._spent + assets.bytes <= self._budget:
             self._unwhole = None
-            self._write(assets, capture.missing, moment, scalars=scalars)
+            self._write(assets, capture.missing, moment, scalars=scalars, settled=settled)
             return
         self.boundary.warn(
             "stay within the budget",
@@ -280,11 +300,12 @@ class Run:
             "(head metrics, pictures, statistics, predictions, saliency), and the last step whole. Raise budget=, or log fewer layers, "
             "inputs or steps.",
         )
-        self._write(thin(assets), capture.missing, moment, scalars=scalars, complete=False)
+        self._write(thin(assets), capture.missing, moment, scalars=scalars, complete=False, settled=settled)
         self._unwhole = assets, capture.missing, moment
 
-    def _write_whole(self) -> None:
-        """Write the last step again, whole, if the budget thinned it."""
+    def _write_last(self) -> None:
+        """Let the last step be delivered, and write it again, whole, if the budget thinned it."""
+        self._offer_held()
         if self._unwhole is not None:
             (assets, missing, moment), self._unwhole = self._unwhole, None
             self._write(assets, missing, moment)  # its numbers are in the tracker's charts already
@@ -297,6 +318,7 @@ class Run:
         *,
         scalars: Mapping[str, float] | None = None,
         complete: bool = True,
+        settled: bool = True,
     ) -> None:
         commit = self._writer.commit(
             assets,
@@ -311,7 +333,9 @@ class Run:
             missing=missing,
         )
         self._spent += assets.bytes
-        self._offer(commit)
+        self._held = commit
+        if settled:
+            self._offer_held()
 
     def _roll_up(self) -> None:
         """Write the index rows of all steps as one asset, for whoever reads the timeline of a run with many steps."""
@@ -326,14 +350,23 @@ class Run:
             assets, missing, moment = self._unwhole
             merged = {**moment.metrics, **metrics}
             self._unwhole = assets, missing, _Moment(step, moment.epoch, checkpoint or moment.checkpoint, moment.loss, merged)
-        if self._writer.update(step, checkpoint=checkpoint, metrics=metrics):
+        if not self._writer.update(step, checkpoint=checkpoint, metrics=metrics):
+            return
+        held = self._held
+        if held is None:
             from attnlog.delivery.entries import manifest_entry
 
             self._delivery.offer([manifest_entry(self._writer.manifest)])
+        elif held.step == step:  # the manifest goes after the assets that it names
+            self._held = replace(held, checkpoint=checkpoint or held.checkpoint, metrics={**held.metrics, **metrics})
 
-    def _offer(self, commit: Commit) -> None:
+    def _offer_held(self) -> None:
+        """Hand the newest commit to delivery, with what was said of it meanwhile."""
         from attnlog.delivery.entries import asset_entry, manifest_entry
 
+        commit, self._held = self._held, None
+        if commit is None:
+            return
         records = list(commit.assets)
         if commit.inputs.path not in self._delivered_inputs:
             self._delivered_inputs.add(commit.inputs.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ _WRITER = re.compile(r"manifest-(?P<manifest>[a-z0-9-]+)\.jsonl|step-[0-9]+/(?P<
 
 @dataclass(frozen=True)
 class Remembered:
-    """A tracker that a run folder was delivered to, or was to be, as far as its files say."""
+    """A tracker's run that a run folder was delivered to, or was to be, as far as its files say."""
 
     tracker: str
     run: str | None
+    #: Whose files went there, or were to go: names of manifests.
+    manifests: frozenset[str]
 
 
 class Arrived:
@@ -33,14 +36,15 @@ class Arrived:
         self._directory = directory
         self._tracker = tracker
         self._slug = _slug(tracker.name)
-        self._waiting: list[str] = []
+        self._waiting: dict[tuple[str, str], str] = {}  # what arrived, until its line is written
+        self._run = self._run_now
         self._file: Path | None = None
         self._said: dict[str, Any] | None = None
         self._before = self._read()
 
     def has(self, entry: Entry) -> bool:
         """Whether exactly these bytes arrived under this path before this delivery began, or `again` was called."""
-        return (entry.path, entry.sha256) in self._before
+        return (entry.path, entry.sha256) in self._before or (entry.path, entry.sha256) in self._waiting
 
     def expect(self, entries: Sequence[Entry], *, at_once: bool) -> None:
         """Learn whose entries come, and remember where they are to be delivered: at once, or only with the first that arrives."""
@@ -52,13 +56,23 @@ class Arrived:
     def add(self, entry: Entry) -> None:
         """Remember an arrival; a line that cannot be written costs a second delivery some day, nothing more."""
         record = {"path": entry.path, "bytes": entry.bytes, "sha256": entry.sha256, "destination": self._destination}
-        self._waiting.append(json.dumps(record) + "\n")
+        self._waiting[entry.path, entry.sha256] = json.dumps(record) + "\n"
         self._find(entry)
         self._write()
+
+    def note(self) -> None:
+        """Remember a run that the tracker has begun meanwhile, before anything has arrived there."""
+        if self._run_now != self._run:
+            self._write()
 
     def again(self) -> None:
         """Read what arrived meanwhile."""
         self._before = self._read()
+
+    @property
+    def _run_now(self) -> str | None:
+        run = getattr(self._tracker, "run", None)
+        return run if isinstance(run, str) else None
 
     @property
     def _destination(self) -> str:
@@ -75,16 +89,16 @@ class Arrived:
     def _write(self) -> None:
         if self._file is None:
             return
-        said = {"tracker": self._tracker.name, "run": getattr(self._tracker, "run", None), "destination": self._destination}
-        head = [] if said == self._said else [json.dumps(said) + "\n"]
+        said = {"tracker": self._tracker.name, "run": self._run_now, "destination": self._destination}
+        head = [] if said == self._said else [json.dumps({**said, "time": time.time()}) + "\n"]
         if not (head or self._waiting):
             return
         try:
             with self._file.open("a", encoding="utf-8") as out:
-                out.writelines([*head, *self._waiting])
+                out.writelines([*head, *self._waiting.values()])
         except OSError:
             return
-        self._said = said
+        self._said, self._run = said, self._run_now
         self._waiting.clear()
 
     def _read(self) -> set[tuple[str, str]]:
@@ -99,14 +113,25 @@ class Arrived:
 
 
 def remembered(directory: Path) -> list[Remembered]:
-    """The trackers that a run folder was delivered to, each with the run that was last written to there."""
-    found: dict[str, Remembered] = {}
-    for file in sorted(directory.glob("delivered-*.jsonl"), key=lambda file: file.stat().st_mtime):
-        for record in _records(file):
-            name, run = record.get("tracker"), record.get("run")
-            if isinstance(name, str):
-                found[name] = Remembered(name, run if isinstance(run, str) else None)
-    return list(found.values())
+    """The trackers' runs that a run folder was delivered to; of each tracker the one that was last begun comes last."""
+    found: dict[tuple[str, str | None], tuple[float, set[str]]] = {}
+    for file in sorted(directory.glob("delivered-*.jsonl")):
+        heads = [record for record in _records(file) if isinstance(record.get("tracker"), str)]
+        # What was to go to a run that was still to be begun has gone there once it was.
+        begun = {record["tracker"] for record in heads if isinstance(record.get("run"), str)}
+        for record in heads:
+            name, run = record["tracker"], record.get("run")
+            if not isinstance(run, str):
+                if name in begun:
+                    continue
+                run = None
+            said = record.get("time")
+            when = float(said) if isinstance(said, (int, float)) else file.stat().st_mtime
+            last, manifests = found.get((name, run), (when, set()))
+            writer = file.stem.removeprefix(f"delivered-{_slug(name)}-")
+            found[name, run] = max(when, last), manifests | {f"manifest-{writer}.jsonl"}
+    ordered = sorted(found.items(), key=lambda item: item[1][0])
+    return [Remembered(name, run, frozenset(manifests)) for (name, run), (_, manifests) in ordered]
 
 
 def _records(file: Path) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attnlog.delivery.arrived import Arrived
@@ -54,15 +54,21 @@ class Backlog:
         """Begin to look for what `refill` may miss."""
         self._meanwhile = 0
 
-    def refill(self, besides: Container[str]) -> Sequence[Entry]:
+    def refill(self, besides: Callable[[str], bool]) -> Sequence[Entry]:
         """Read from the run folder what did not arrive yet, besides some paths; to be handed to `take_back`. Without the lock.
+
+        Files that were deleted meanwhile, to make room for instance, are passed over: nobody can deliver them.
 
         Raises:
             AttnlogError, OSError: a manifest cannot be read.
         """
         self._arrived.again()
         entries = run_entries(self._directory, self._manifests)
-        return [entry for entry in entries if entry.kind == "manifest" or not (entry.path in besides or self._arrived.has(entry))]
+
+        def to_come(entry: Entry) -> bool:
+            return not besides(entry.path) and not self._arrived.has(entry) and (self._directory / entry.path).is_file()
+
+        return [entry for entry in entries if entry.kind == "manifest" or to_come(entry)]
 
     def take_back(self, entries: Sequence[Entry]) -> None:
         """Queue the first of what `refill` found; what is more, or came meanwhile, stays left to the folder."""

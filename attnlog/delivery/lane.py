@@ -37,15 +37,19 @@ class Lane:
         """Make a lane; with `ask`, the tracker is asked first what it has, and that is not delivered again."""
         self.tracker = tracker
         self.directory = directory
-        self.error: Exception | None = None  # the first one, for strict mode
+        self.error: BaseException | None = None  # the first one, for strict mode
+        self.arrived = 0  # files, manifests each time they came
         self._boundary = boundary
         self._arrived = Arrived(directory, tracker)
         self._backlog = Backlog(directory, self._arrived)
         self._ask = ask
         self._there: Mapping[str, int] | None = None  # what the tracker said it has
+        self._at_work: Entry | None = None  # on its way right now
         self._failed: deque[Entry] = deque()  # tried in vain; tried again before the next manifest
         self._held: dict[str, Entry] = {}  # newest manifests, waiting for their period
         self._refused: dict[str, str] = {}  # path → why
+        self._handed: dict[str, Entry] = {}  # taken by a tracker that uploads by itself, and not known to have arrived
+        self._gone = 0  # files that are no longer in the run folder, so that nobody can deliver them
         self._delivered = 0  # assets, in this delivery
         self._found = 0  # assets that had arrived before
         self._manifests: set[str] = set()
@@ -59,6 +63,7 @@ class Lane:
         self._where: str | None = None
         self._wake = threading.Condition()
         self._finishing = self._flushing = self._abandoned = False
+        self._over = False  # the thread delivers nothing more
         self._thread: threading.Thread | None = None
 
     # Called from the threads that write and train.
@@ -76,7 +81,7 @@ class Lane:
         """Ask the lane to deliver its manifests as soon as what comes before them is through, not when their period is over."""
         with self._wake:
             # A tracker that is down is asked again when its time comes, not whenever somebody hurries.
-            self._flushing = self._thread is not None and not self._finishing and self._down is None
+            self._flushing = self._thread is not None and not (self._finishing or self._over) and self._down is None
             self._wake.notify_all()
 
     def settled(self, seconds: float) -> bool:
@@ -84,7 +89,7 @@ class Lane:
         with self._wake:
             self._wake.wait_for(lambda: not self._flushing, seconds)
             self._flushing = False
-            return not (self._backlog or self._failed or self._held or self._refused)
+            return not (self._backlog or self._at_work or self._failed or self._held or self._refused or self._handed)
 
     def finish(self) -> None:
         """Ask the lane to deliver what is left and to release the tracker."""
@@ -105,8 +110,9 @@ class Lane:
     def left(self) -> int:
         """How many files have not arrived."""
         with self._wake:
-            waiting = self._backlog.paths() | {e.path for e in (*self._failed, *self._held.values())}
-            return len(waiting | self._refused.keys()) + self._backlog.left
+            at_work = () if self._at_work is None else (self._at_work,)
+            waiting = self._backlog.paths() | {e.path for e in (*at_work, *self._failed, *self._held.values())}
+            return len(waiting | self._refused.keys() | self._handed.keys()) + self._backlog.left
 
     def summary(self) -> str:
         """One line for the user: how much arrived, where, and what became of the rest."""
@@ -118,6 +124,8 @@ class Lane:
             done += f", {self._found} there before"
         if self._where:
             done += f" ({self._where})"
+        if self._gone:
+            done += f", {self._gone} no longer in the run folder"
         if not left and self._thread is not None and self._thread.is_alive():
             return f"{done}, still working when the time was over; everything is safe in {self.directory}"
         if left:
@@ -129,16 +137,29 @@ class Lane:
 
     def _start(self) -> None:
         if self._thread is None:
-            thread = threading.Thread(target=self._work, name=f"attnlog-{self.tracker.name}", daemon=True)
+            thread = threading.Thread(target=self._live, name=f"attnlog-{self.tracker.name}", daemon=True)
             thread.start()
             self._thread = thread
 
+    def _live(self) -> None:
+        try:
+            if self._look_there():
+                self._work()
+        # Whatever it is, SystemExit of a tracker's library too: threading would print it, secrets and all, and nobody would be told.
+        except BaseException as error:
+            self._last_error = describe(error)
+            self._report("go on delivering to", error)
+        self._over = True
+        self._let_go()
+        self._look()
+        self._guarded("release", self.tracker.close)
+        self._confirm()
+
     def _work(self) -> None:
-        self._look_there()
         while not self._abandoned:
             with self._wake:
                 self._wake.wait_for(lambda: self._backlog or self._finishing or self._flushing or self._due(), self._until_due())
-                entry = self._backlog.next()
+                entry = self._at_work = self._backlog.next()
                 behind = entry is None and self._backlog.behind
                 last = self._finishing and not self._backlog
                 flushing = self._flushing and not self._backlog
@@ -157,8 +178,6 @@ class Lane:
                     break
             elif not self._cool_down():
                 break
-        self._look()
-        self._guarded("release", self.tracker.close)
 
     def _let_go(self) -> None:
         """Whoever flushes waits no longer: everything arrived, or the tracker is down."""
@@ -171,7 +190,8 @@ class Lane:
         with self._wake:
             self._backlog.begin_refill()
         try:
-            found = self._backlog.refill(self._left_out())
+            left_out = self._left_out()
+            found = self._backlog.refill(lambda path: path in left_out or path in self._handed)
         except Exception as error:
             self._last_error = describe(error)
             self._report("read what is to be delivered to", error)
@@ -185,15 +205,25 @@ class Lane:
             self._backlog.take_back(found)
         return True
 
-    def _look_there(self) -> None:
-        """Ask the tracker what it has, where it can say so."""
+    def _look_there(self) -> bool:
+        """Ask the tracker what it has, where it can say so; False when it does not answer.
+
+        Nothing is delivered then: what another machine delivered would come a second time.
+        """
         ask: Callable[[], Mapping[str, int] | None] | None = getattr(self.tracker, "holds", None)
-        if self._ask and ask is not None:
-
-            def look() -> None:
+        if not self._ask or ask is None:
+            return True
+        for pause in (*BACKOFF, None):
+            try:
                 self._there = ask()
-
-            self._guarded("look what is in", look)
+                break
+            except BaseException as error:
+                if pause is None:
+                    self._last_error = describe(error)
+                    self._report("look what is in", error)
+                    return False
+                time.sleep(pause)
+        return True
 
     def _is_there(self, entry: Entry) -> bool:
         # What the tracker says itself counts more than what is remembered: somebody may have deleted there.
@@ -206,6 +236,7 @@ class Lane:
             self._found += 1
         elif not self._deliver(entry):
             self._failed.append(entry)
+        self._at_work = None
 
     def _settle(self, *, force: bool) -> None:
         """Try once more what failed, then deliver manifests, then let the tracker remake what it derives from the run.
@@ -215,7 +246,8 @@ class Lane:
         doubtful: list[Entry] = []  # failed again, which may be the file's fault or the tracker's
         some, alone = False, not self._held
         while self._failed:
-            entry = self._failed.popleft()
+            entry = self._at_work = self._failed[0]
+            self._failed.popleft()
             if self._deliver(entry):
                 some = True
                 continue
@@ -225,18 +257,23 @@ class Lane:
         flush: Callable[[], None] | None = getattr(self.tracker, "flush", None)
         if force and flush is not None and self._down is None:
             self._guarded("deliver the last step to", flush)
+            self._confirm()
         for path, entry in list(self._held.items()) if self._down is None or not doubtful else ():
             some = self._deliver(entry)
             self._settled = time.monotonic()
             if not some:
                 break
             del self._held[path]
+        if force and flush is not None and self._handed and self._down is None:
+            self._guarded("deliver the last step to", flush)
+            self._confirm()
         if some or (alone and self._down is None):
             # Refused twice while others arrive, or with nothing to tell by: what comes next tells, and the run folder knows them.
             # Their manifest goes without them: better one gap than nothing to see.
             self._refused |= {entry.path: self._last_refusal for entry in doubtful}
         else:
             self._failed.extendleft(reversed(doubtful))
+        self._at_work = None
         if self._down is not None:
             return
         if self._unseen and not self._held and (force or time.monotonic() >= self._refresh_from):
@@ -247,30 +284,63 @@ class Lane:
 
     def _deliver(self, entry: Entry) -> bool:
         """Put one file, in a few tries; a tracker that is down gets a single one."""
-        if not (self.directory / entry.path).is_file():
-            self._refused[entry.path] = f"{entry.path} is no longer in the run folder"
-            return True  # nothing that another try or another tracker could change
         pauses = BACKOFF if self._down is None else ()
         for pause in (*pauses, None):
             try:
+                if not (self.directory / entry.path).is_file():
+                    self._gone += 1
+                    self._refused.pop(entry.path, None)
+                    return True  # nothing that another try or another tracker could change
                 put = self._put(entry)
-            except Exception as error:
+            except BaseException as error:
+                self._arrived.note()  # a tracker that has begun a run of its own has one now, whatever came after
                 if pause is not None and not self._abandoned:
                     time.sleep(pause)
                     continue
                 self._missed(entry, error)
                 return False
             self._unseen = True
-            if entry.path not in self._left_out():
-                self._arrived.add(put)
-                if entry.kind == "manifest":
-                    self._manifests.add(entry.path)
-                else:
-                    self._delivered += 1
-            self._refused.pop(entry.path, None)
             self._misses, self._missing, self._down, self._last_error = 0, None, None, ""
+            if entry.path in self._left_out():
+                self._refused.pop(entry.path, None)
+            elif entry.path in self._pending():
+                with self._wake:
+                    self._handed[entry.path] = put
+                    self._refused.pop(entry.path, None)
+            else:
+                self._count(put)
+            if entry.kind == "manifest":
+                self._confirm()
             return True
         return False
+
+    def _count(self, put: Entry) -> None:
+        """One file arrived."""
+        self._arrived.add(put)
+        self.arrived += 1
+        if put.kind == "manifest":
+            self._manifests.add(put.path)
+        else:
+            self._delivered += 1
+        self._refused.pop(put.path, None)
+
+    def _confirm(self) -> None:
+        """Count what a tracker that uploads by itself has uploaded meanwhile."""
+        if self._handed:
+            pending = self._pending()
+            for path in [path for path in self._handed if path not in pending]:
+                self._count(self._handed[path])
+                with self._wake:
+                    del self._handed[path]
+
+    def _pending(self) -> Container[str]:
+        """What the tracker took and has not uploaded yet."""
+        try:
+            found: Container[str] = getattr(self.tracker, "pending", ())
+        except Exception as error:
+            self._report("ask what is on its way to", error)
+            return self._handed
+        return found
 
     def _left_out(self) -> Container[str]:
         # What a tracker chose to leave out has not arrived: another budget may let it through.
@@ -298,7 +368,7 @@ class Lane:
             self.tracker.put(put, copy)
         return put
 
-    def _missed(self, entry: Entry, error: Exception) -> None:
+    def _missed(self, entry: Entry, error: BaseException) -> None:
         # One file that fails twice says nothing of the tracker.
         self._misses += entry.path != self._missing
         self._missing = entry.path
@@ -332,12 +402,12 @@ class Lane:
     def _guarded(self, doing: str, action: Callable[[], None]) -> bool:
         try:
             action()
-        except Exception as error:
+        except BaseException as error:
             self._report(doing, error)
             return False
         return True
 
-    def _report(self, doing: str, error: Exception) -> None:
+    def _report(self, doing: str, error: BaseException) -> None:
         """Warn once; in strict mode keep the error for whoever waits for the end, since nobody hears a thread."""
         if strict():
             self.error = self.error or error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from attnlog.boundary import Boundary, strict
@@ -38,25 +39,31 @@ class Delivery:
         self.trackers = tuple(trackers)
         self._lanes = [Lane(self.directory, tracker, boundary, ask=ask) for tracker in trackers if not isinstance(tracker, LocalTracker)]
         self._finished: str | None = None
+        self._in_vain = 0.0  # seconds waited for what has not arrived
+        self._arrived = 0  # files, when somebody waited last
 
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """Queue files of the run folder for delivery; returns at once. Assets come before the manifest that names them."""
+    def offer(self, entries: Sequence[Entry], to: Tracker | None = None) -> None:
+        """Queue files of the run folder for delivery, to all trackers or to one; returns at once.
+
+        Assets come before the manifest that names them.
+        """
         for lane in self._lanes:
-            lane.offer(entries)
+            if to is None or lane.tracker is to:
+                lane.offer(entries)
 
     def flush(self, wait: float | None = None) -> bool:
         """Deliver what was offered so far, manifests included, within a bounded time; the trackers stay open.
 
         Args:
-            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+            wait: seconds to wait at most; None: what is left of ``ATTNLOG_EXIT_WAIT``, or of 60.
 
         Returns:
             Whether everything arrived.
         """
-        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
-        for lane in self._lanes:
-            lane.hurry()
-        arrived = [lane.settled(max(0.0, end - time.monotonic())) for lane in self._lanes]
+        with self._patience(wait) as left:
+            for lane in self._lanes:
+                lane.hurry()
+            arrived = [lane.settled(left()) for lane in self._lanes]
         return all(arrived)
 
     @property
@@ -68,7 +75,7 @@ class Delivery:
         """Deliver what is left within a bounded time and release the trackers.
 
         Args:
-            wait: seconds to wait at most; None: ``ATTNLOG_EXIT_WAIT``, or 60.
+            wait: seconds to wait at most; None: what is left of ``ATTNLOG_EXIT_WAIT``, or of 60.
 
         Returns:
             One line per tracker: what was delivered, what was left, and where it is to be found.
@@ -78,11 +85,11 @@ class Delivery:
         """
         if self._finished is not None:
             return self._finished
-        end = time.monotonic() + min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX)
-        for lane in self._lanes:
-            lane.finish()
-        for lane in self._lanes:
-            lane.join(max(0.0, end - time.monotonic()))
+        with self._patience(wait) as left:
+            for lane in self._lanes:
+                lane.finish()
+            for lane in self._lanes:
+                lane.join(left())
         errors = [lane.error for lane in self._lanes if lane.error is not None]
         if errors and strict():
             raise TrackerError(f"{describe(errors[0])}; everything is safe in {self.directory}") from None
@@ -90,6 +97,23 @@ class Delivery:
         local = next((t for t in self.trackers if isinstance(t, LocalTracker)), None) or LocalTracker(self.directory)
         self._finished = "\n".join([f"local: {local.where()}", *lines])
         return self._finished
+
+    @contextmanager
+    def _patience(self, wait: float | None) -> Iterator[Callable[[], float]]:
+        """Give the body a clock: how many seconds are left to wait for the trackers.
+
+        Who waits at the end of a training and at once again at the end of the program waits ``ATTNLOG_EXIT_WAIT`` once, not twice.
+        """
+        begun = time.monotonic()
+        if sum(lane.arrived for lane in self._lanes) > self._arrived:  # they work after all
+            self._in_vain = 0.0
+        most = max(0.0, exit_wait() - self._in_vain) if wait is None else wait
+        end = begun + min(most, threading.TIMEOUT_MAX)
+        try:
+            yield lambda: max(0.0, end - time.monotonic())
+        finally:
+            self._in_vain = self._in_vain + time.monotonic() - begun if self.left else 0.0
+            self._arrived = sum(lane.arrived for lane in self._lanes)
 
 
 def exit_wait() -> float:

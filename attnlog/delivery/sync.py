@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from attnlog.boundary import AttnlogWarning, Boundary
 from attnlog.delivery.arrived import remembered
 from attnlog.delivery.discovery import Named, check_names, find_trackers
 from attnlog.delivery.entries import run_entries
+from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.tracker import Tracker
 from attnlog.errors import ArgumentError, AttnlogError, TrackerError
+from attnlog.store.open import check_run
+
+#: A tracker, and the manifests of which it gets nothing.
+Wanted = tuple[Tracker, frozenset[str]]
 
 
 def sync(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait: float = 3600.0) -> str:
@@ -23,9 +28,10 @@ def sync(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait:
 
     Args:
         directory: the run folder.
-        trackers: names or trackers, such as ``"mlflow:RUN_ID"`` or ``"comet:EXPERIMENT_KEY"``; none: those that the run was
-            delivered to, or was to be, in the run there. A name without a run takes the run that is active there, else the one
-            that the folder remembers, else a new one if the tracker makes any.
+        trackers: names or trackers, such as ``"mlflow:RUN_ID"`` or ``"comet:EXPERIMENT_KEY"``, each of which gets the whole folder; a
+            name without a run takes the run that is active there, else the last that the folder remembers, else a new one if the
+            tracker makes any. None: every run that the folder was being delivered to; where a resumed training went to another
+            run than before, each gets what was logged to it.
         wait: seconds to take at most.
 
     Returns:
@@ -41,36 +47,45 @@ def sync(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait:
 def deliver(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wait: float) -> Delivery:
     """Do what `sync` does, and give the delivery: `left` says how many files have not arrived."""
     folder = Path(directory)
-    entries = run_entries(folder)
-    delivery = Delivery(folder, _trackers(folder, trackers), Boundary(), ask=True)
-    delivery.offer(entries)
+    manifests = frozenset(check_run(folder))
+    named = check_names(trackers)
+    wanted = _named(folder, named) if named else _remembered(folder)
+    delivery = Delivery(folder, [tracker for tracker, _ in wanted], Boundary(), ask=True)
+    for tracker, others in wanted:
+        delivery.offer(run_entries(folder, manifests - others), to=tracker)
     delivery.finish(wait)
     return delivery
 
 
-def _trackers(folder: Path, named: Named | Sequence[Named]) -> list[Tracker]:
-    known = {one.tracker: one.run for one in remembered(folder)}
-    asked: Iterable[Named] = check_names(named) or tuple(known)
-    if not asked:
+def _named(folder: Path, names: Sequence[Named]) -> list[Wanted]:
+    """The trackers of these names, each of which gets everything."""
+    last = {one.tracker: one.run for one in remembered(folder)}
+    found: list[Tracker] = []
+    for name in names:
+        made = _made(folder, name, last.get(name) if isinstance(name, str) else None)
+        found += made if not found else made[1:]  # the local one stands first in each
+    return [(tracker, frozenset()) for tracker in found]
+
+
+def _remembered(folder: Path) -> list[Wanted]:
+    """The trackers that the folder remembers, each with the manifests of writers that went to another of its runs."""
+    known = remembered(folder)
+    if not known:
         raise ArgumentError(
             f"{folder} does not remember a tracker: name one, such as --tracker mlflow:RUN_ID or --tracker comet:EXPERIMENT_KEY"
         )
-    found: list[Tracker] = []
+    found: list[Wanted] = [(LocalTracker(folder), frozenset())]
     errors: list[AttnlogError] = []
-    for name in asked:
-        run = known.get(name) if isinstance(name, str) else None
+    for one in known:
+        elsewhere = frozenset[str]().union(*(other.manifests for other in known if other.tracker == one.tracker)) - one.manifests
         try:
-            made = _made(folder, name, run)
+            made = find_trackers(f"{one.tracker}:{one.run}" if one.run else one.tracker, folder)
         except AttnlogError as error:
-            if named:
-                raise
             errors.append(error)  # of several that are remembered the others are delivered to
-            warnings.warn(f"attnlog does not deliver to {name}: {error}", AttnlogWarning, stacklevel=4)
+            warnings.warn(f"attnlog does not deliver to {one.tracker}: {error}", AttnlogWarning, stacklevel=4)
             continue
-        for tracker in made:
-            if tracker.name not in (one.name for one in found) or tracker.name != "local":
-                found.append(tracker)
-    if errors and not found:
+        found += [(tracker, elsewhere) for tracker in made[1:]]
+    if errors and len(found) == 1:
         raise errors[0]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from attnlog.boundary import AttnlogWarning, Boundary
 from attnlog.delivery import backlog, lane
 from attnlog.delivery.arrived import Arrived
+from attnlog.delivery.lane import Lane
 from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.tracker import Entry
@@ -121,7 +123,7 @@ def test_offering_does_not_wait_for_a_tracker_that_hangs(tmp_path: Path) -> None
     summary = delivery.finish(0.5)
     released.set()
     assert len(other.got) == 3  # a tracker that hangs does not hold up another
-    assert "memory: 0 files delivered, 2 left, because the time was over; everything is safe in" in summary
+    assert "memory: 0 files delivered, 3 left, because the time was over; everything is safe in" in summary
 
 
 def test_a_file_that_fails_once_is_tried_again(tmp_path: Path) -> None:
@@ -176,8 +178,10 @@ def test_trackers_whose_names_begin_alike_remember_apart(tmp_path: Path) -> None
         assert step(1) in tracker.got
 
 
-def test_a_tracker_delivers_what_it_kept_for_the_end_when_somebody_waits(tmp_path: Path) -> None:
-    tracker = Memory()
+def test_a_tracker_delivers_what_it_kept_for_the_end_when_somebody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried, hurry = threading.Event(), Lane.hurry
+    monkeypatch.setattr(Lane, "hurry", lambda self: (hurry(self), hurried.set()))
+    tracker = Memory(lambda entry, tries: not hurried.wait())
     asked: list[int] = []
     tracker.flush = lambda: asked.append(len(tracker.order))  # type: ignore[attr-defined]  # an optional part of the contract
     delivery = Delivery(tmp_path, [tracker], Boundary())
@@ -248,8 +252,107 @@ def test_a_file_that_is_gone_is_no_fault_of_the_tracker(tmp_path: Path) -> None:
     tracker = Memory()
     delivery = Delivery(tmp_path, [tracker], Boundary())
     delivery.offer([entry, manifest(tmp_path, "one")])
-    assert "1 left (step-00000001/w-1/index.arrow is no longer in the run folder)" in delivery.finish(30)
+    assert "memory: 1 file delivered (in memory), 1 no longer in the run folder" in delivery.finish(30)
+    assert delivery.left == 0  # nobody can deliver it
     assert tracker.tries == ["manifest-w.jsonl"]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+def test_whatever_a_tracker_raises_the_rest_is_delivered(kind: type[BaseException], tmp_path: Path, recwarn: Any) -> None:
+    class Leaves(Memory):
+        def put(self, entry: Entry, file: Path) -> None:
+            if entry.path == step(1):
+                raise kind("https://me:pass-word@host/x")
+            super().put(entry, file)
+
+    tracker = Leaves()
+    delivery = Delivery(tmp_path, [tracker], Boundary())
+    for number in range(4):
+        delivery.offer([asset(tmp_path, step(number)), manifest(tmp_path, str(number))])
+    assert "4 files delivered (in memory), 1 left" in delivery.finish(30)
+    assert tracker.closed == 1
+    assert "pass-word" not in "".join(str(w.message) for w in recwarn)
+
+
+def test_a_run_folder_that_cannot_be_read_for_a_moment_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Memory()
+    is_file, stale = Path.is_file, [OSError(116, "Stale file handle")]
+
+    def once(self: Path) -> bool:
+        if self.name == "index.arrow" and stale:
+            raise stale.pop()
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", once)
+    delivery = Delivery(tmp_path, [tracker], Boundary())
+    delivery.offer([asset(tmp_path, step(1)), asset(tmp_path, step(2)), manifest(tmp_path, "one")])
+    assert "memory: 3 files delivered" in delivery.finish(30)
+
+
+def test_a_lane_that_breaks_down_says_so_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = Memory()
+
+    def breaks(self: Lane, entry: Entry) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Lane, "_take", breaks)
+    delivery = Delivery(tmp_path, [tracker], Boundary())
+    with pytest.warns(AttnlogWarning, match="could not go on delivering to memory: RuntimeError: a fault of ours"):
+        delivery.offer([asset(tmp_path, step(1)), asset(tmp_path, step(2))])
+        assert not delivery.flush(3600)
+        assert "2 left (RuntimeError: a fault of ours)" in delivery.finish(3600)
+    assert tracker.closed == 1
+
+
+def test_what_a_client_uploads_by_itself_counts_when_it_arrived(tmp_path: Path) -> None:
+    class Client(Memory):
+        """Takes everything at once; what came before a manifest has arrived when the manifest is taken, if its line works."""
+
+        works = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.pending: set[str] = set()
+
+        def put(self, entry: Entry, file: Path) -> None:
+            if entry.kind == "manifest":
+                self.flush()
+            super().put(entry, file)
+            self.pending.add(entry.path)
+
+        def flush(self) -> None:
+            if self.pending and not self.works:
+                raise ConnectionError("not uploaded")
+            self.pending.clear()
+
+        def close(self) -> None:
+            self.flush()
+
+    tracker = Client()
+    delivery = Delivery(tmp_path, [tracker], Boundary())
+    with pytest.warns(AttnlogWarning, match="not uploaded"):
+        delivery.offer([asset(tmp_path, step(1)), manifest(tmp_path, "one")])
+        assert not delivery.flush(3600)
+    assert delivery.left == 2
+    assert "index.arrow" not in (tmp_path / "delivered-memory-w.jsonl").read_text()
+    tracker.works = True
+    delivery.offer([asset(tmp_path, step(2)), manifest(tmp_path, "two")])
+    assert delivery.flush(3600)
+    assert "memory: 3 files delivered" in delivery.finish(30)
+    assert "index.arrow" in (tmp_path / "delivered-memory-w.jsonl").read_text()
+
+
+def test_who_waits_at_the_end_of_a_training_and_again_of_the_program_waits_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "0.5")
+    released, waits = threading.Event(), []
+    join = Lane.join
+    monkeypatch.setattr(Lane, "join", lambda self, seconds: (waits.append(seconds), join(self, seconds)))
+    delivery = Delivery(tmp_path, [Memory(lambda entry, tries: not released.wait(60))], Boundary())
+    delivery.offer([asset(tmp_path, step(1))])
+    assert not delivery.flush()
+    delivery.finish()
+    released.set()
+    assert waits == [0.0]
 
 
 def test_a_tracker_is_released_once_even_if_nothing_was_offered(tmp_path: Path) -> None:

@@ -199,6 +199,144 @@ def test_one_refused_file_does_not_hold_up_what_is_caught_up(
     assert run._delivery.left == 1
 
 
+def test_a_tracker_that_does_not_say_what_it_has_at_first_is_asked_again(folder: Path, board: type[Board], monkeypatch: Any) -> None:
+    sync(folder, "board:seven")
+    for file in folder.glob("delivered-*"):
+        file.unlink()  # as on another machine
+    before, holds, asked = len(board.puts), Board.holds, []
+
+    def fails_once(self: Board) -> dict[str, int]:
+        asked.append(self.run)
+        if len(asked) == 1:
+            raise ConnectionError("503")
+        return holds(self)
+
+    monkeypatch.setattr(Board, "holds", fails_once)
+    sync(folder, "board:seven")
+    assert [path for path in board.puts[before:] if path.endswith(".arrow")] == []
+
+
+def test_nothing_is_delivered_to_a_tracker_that_does_not_say_what_it_has(folder: Path, board: type[Board], monkeypatch: Any) -> None:
+    sync(folder, "board:seven")
+    for file in folder.glob("delivered-*"):
+        file.unlink()
+    before = len(board.puts)
+
+    def fails(self: Board) -> dict[str, int]:
+        raise ConnectionError("503")
+
+    monkeypatch.setattr(Board, "holds", fails)
+    with pytest.warns(UserWarning, match="could not look what is in board: ConnectionError: 503"):
+        result = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
+    assert result.exit_code == 1
+    assert f"0 files delivered, {len(tree(folder))} left (ConnectionError: 503)" in result.output
+    assert len(board.puts) == before
+
+
+def test_each_run_that_a_folder_went_to_gets_what_was_logged_to_it(tmp_path: Path, board: type[Board], recwarn: Any) -> None:
+    """A training that was resumed into another run of the tracker; both were down."""
+    folder = tmp_path / "run"
+    board.dies_after = 0
+    written = []
+    for place in ("first", "second"):
+        with Run(folder, tracker=f"board:{place}") as run:
+            run.log(_capture(), step=len(written))
+        written.append({path for path in tree(folder) if not any(path in before for before in written)})
+    board.dies_after = None
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)  # times of files are lost
+    assert " left" not in sync(copy)
+    assert set(board.shelves) == {"first", "second"}
+    assert set(board.shelves["first"]) == written[0]
+    shared = {path for path in written[0] if path.startswith("inputs-")}
+    assert set(board.shelves["second"]) == written[1] | shared
+    sync(copy, "board")  # by its name alone: the last, and everything
+    assert set(board.shelves["second"]) == set(tree(copy))
+
+
+def test_what_two_trackers_of_one_kind_missed_comes_to_both(tmp_path: Path, board: type[Board], recwarn: Any) -> None:
+    board.dies_after = 0
+    with Run(tmp_path / "run", tracker=["board:first", "board:second"]) as run:
+        run.log(_capture(), step=0)
+    board.dies_after = None
+    sync(tmp_path / "run")
+    assert board.shelves == {"first": tree(tmp_path / "run"), "second": tree(tmp_path / "run")}
+
+
+def test_a_run_that_a_tracker_began_is_used_again_though_nothing_arrived(folder: Path, board: type[Board], monkeypatch: Any) -> None:
+    begun: list[str] = []
+
+    def starts(self: Board, directory: Path, *, run: str | None = None) -> None:
+        self.run = run
+
+    def put(self: Board, entry: Entry, file: Path) -> None:
+        if self.run is None:
+            begun.append(f"run {len(begun)}")
+            self.run = begun[-1]
+        if board.dies_after == 0:
+            raise PermissionError("the store refuses")
+        board.shelves.setdefault(self.run, {})[entry.path] = file.read_bytes()
+
+    monkeypatch.setattr(Board, "__init__", starts)
+    monkeypatch.setattr(Board, "put", put)
+    board.dies_after = 0
+    delivery = Delivery(folder, find_trackers("board", folder), Boundary())
+    with pytest.warns(UserWarning, match="the store refuses"):
+        delivery.offer(run_entries(folder))
+        delivery.finish(30)
+        sync(folder)
+    board.dies_after = None
+    sync(folder)
+    assert board.shelves == {"run 0": tree(folder)}
+
+
+def test_a_backlog_whose_files_were_deleted_does_not_hold_up_what_comes_after(
+    tmp_path: Path, board: type[Board], monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    """While a tracker is down, somebody makes room."""
+    from attnlog.delivery import backlog
+
+    monkeypatch.setattr(backlog, "LONGEST", 5)
+    monkeypatch.setattr(lane, "COOLDOWN", 0.05)
+    board.dies_after = 0
+    folder = tmp_path / "run"
+    with Run(folder, tracker="board:seven") as run:
+        for step in range(20):
+            run.log(_capture(), step=step)
+            _wait(lambda: not run._work)
+        for step in range(10):
+            shutil.rmtree(folder / f"step-{step:08d}")
+        board.dies_after = None
+        _wait(lambda: run.flush(1))
+        run.log(_capture(), step=20)
+    assert run._delivery.left == 0
+    there = {path for path in board.shelves["seven"] if path.startswith("step-")}
+    assert there == {str(file.relative_to(folder)) for file in folder.glob("step-*/*/*.arrow")}
+
+
+def test_a_memory_that_cannot_be_written_does_not_make_anything_come_twice(
+    tmp_path: Path, board: type[Board], monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    from attnlog.delivery import backlog
+
+    monkeypatch.setattr(backlog, "LONGEST", 5)
+    open_file = Path.open
+
+    def refuses(self: Path, *arguments: Any, **more: Any) -> Any:
+        if self.name.startswith("delivered-") and arguments[:1] == ("a",):
+            raise OSError(28, "No space left on device")
+        return open_file(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuses)
+    with Run(tmp_path / "run", tracker="board:seven") as run:
+        for step in range(20):
+            run.log(_capture(), step=step)
+            _wait(lambda: not run._work)
+    assert board.shelves["seven"] == tree(tmp_path / "run")
+    assets = [path for path in board.puts if path.endswith(".arrow")]
+    assert len(assets) == len(set(assets))
+
+
 def test_without_a_tracker_named_or_remembered_the_error_says_what_to_name(folder: Path) -> None:
     with pytest.raises(ArgumentError, match="does not remember a tracker: name one, such as --tracker mlflow:RUN_ID"):
         sync(folder)
@@ -232,7 +370,8 @@ def test_the_memory_names_tracker_run_and_files_and_nothing_else(folder: Path, b
     sync(folder, "board:seven")
     [memory] = folder.glob("delivered-board-*.jsonl")
     lines = [json.loads(line) for line in memory.read_text().splitlines()]
-    assert lines[0] == {"tracker": "board", "run": "seven", "destination": "board seven"}
+    assert set(lines[0]) == {"tracker", "run", "destination", "time"}
+    assert (lines[0]["tracker"], lines[0]["run"], lines[0]["destination"]) == ("board", "seven", "board seven")
     assert {line["path"] for line in lines[1:]} == set(tree(folder))
 
 

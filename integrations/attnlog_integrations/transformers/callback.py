@@ -142,17 +142,25 @@ class AttentionCallback(TrainerCallback):
                 # Now, not at the first evaluation: which tracker run is active is sure while reporters have theirs open.
                 self._recorder_of(args, state)
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """What the last step was waiting for will not come any more."""
+        if self._recorder is not None:
+            with self._boundary.guard("record attention", _REMEDY):
+                self._recorder.settle()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Record every so many steps."""
         every = self.options.every
         if every is not None and int(state.global_step) % every == 0:
             with self._guard("record attention", more):
-                self._record(args, state, more, moment(args, state))
+                more_comes = control.should_evaluate or _may_save(args, control)
+                self._record(args, state, more, moment(args, state, settled=not more_comes))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **more: Any) -> None:
         """Record at an evaluation, with its metrics."""
         with self._guard("record attention", more):
-            now = moment(args, state, metrics=metrics, best=self._best_is_loaded(args, state))
+            settled = not (self._in_training and _may_save(args, control))
+            now = moment(args, state, metrics=metrics, best=self._best_is_loaded(args, state), settled=settled)
             if "evaluate" in self.options.on:
                 self._record(args, state, more, now)
             elif self._recorder is not None:
@@ -166,6 +174,8 @@ class AttentionCallback(TrainerCallback):
                 self._record(args, state, more, now)
             elif self._recorder is not None:
                 self._recorder.amend(now)
+            if self._recorder is not None:
+                self._recorder.settle()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Record the weights that the training leaves, if asked for, and say where the run is."""
@@ -234,6 +244,11 @@ class AttentionCallback(TrainerCallback):
 
     def _best_is_loaded(self, args: Any, state: Any) -> bool:
         return self._trained and bool(args.load_best_model_at_end) and state.best_model_checkpoint is not None
+
+
+def _may_save(args: Any, control: Any) -> bool:
+    """Whether a checkpoint may follow an evaluation; with the strategy "best" that is decided after it."""
+    return bool(control.should_save) or str(getattr(args.save_strategy, "value", args.save_strategy)) == "best"
 
 
 def _reporters(args: Any) -> list[str]:

@@ -30,6 +30,7 @@ class Recorder:
         self._told = False
         self._said: dict[int, Moment] = {}  # what the run says of each step
         self._closed = False
+        self._unsettled = False  # whether the last step waits for its checkpoint before it is delivered
         self.run = self._open(directory)
 
     @property
@@ -79,8 +80,10 @@ class Recorder:
             checkpoint=moment.checkpoint,
             loss=moment.loss,
             metrics=dict(moment.metrics),
+            settled=moment.settled,
         )
         self._said[moment.step] = moment
+        self._unsettled = not moment.settled
 
     def amend(self, moment: Moment) -> None:
         """Add a checkpoint or metrics to a step that was recorded."""
@@ -92,6 +95,12 @@ class Recorder:
         if checkpoint is not None or metrics:
             self._said[moment.step] = replace(known, checkpoint=moment.checkpoint or known.checkpoint, metrics={**known.metrics, **metrics})
             self.run.amend(moment.step, checkpoint=checkpoint, metrics=metrics)
+
+    def settle(self) -> None:
+        """Nothing more is said of the last step for now: let it be delivered."""
+        if self._unsettled and not self._closed:
+            self._unsettled = False
+            self.run.settle()
 
     def flush(self) -> None:
         """Write what waits and let it be delivered, within a bounded time; the run stays open."""

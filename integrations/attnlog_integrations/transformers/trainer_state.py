@@ -21,9 +21,12 @@ class Moment:
     loss: float | None = None
     checkpoint: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    settled: bool = True  # False where a checkpoint of this step may follow
 
 
-def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, saved: bool = False, best: bool = False) -> Moment:
+def moment(
+    args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, saved: bool = False, best: bool = False, settled: bool = True
+) -> Moment:
     """Read the state.
 
     Args:
@@ -32,6 +35,7 @@ def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, s
         metrics: what an evaluation reported.
         saved: a checkpoint of this step was written just now.
         best: training has ended and the best weights are loaded again.
+        settled: False where a checkpoint of this step may follow.
     """
     numbers = finite_numbers(metrics)
     if best and state.best_global_step is not None and state.best_model_checkpoint is not None:
@@ -44,6 +48,7 @@ def moment(args: Any, state: Any, *, metrics: Mapping[str, Any] | None = None, s
         loss=_logged(state, step, "loss"),
         checkpoint=_checkpoint(args, state, step) if saved else None,
         metrics=numbers,
+        settled=settled,
     )
 
 

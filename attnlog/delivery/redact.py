@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 import re
 
-_USERINFO = re.compile(r"(?<=://)[^/\s]+@")  # up to the last @: a password may hold one
-_QUERY = re.compile(r"(?<=[?&])((?:[a-z_-]*(?:key|token|password|secret))=)(?!<)[^&\s]+", re.IGNORECASE)
+#: Up to the last @ of the address: a password may hold one, and where a colon comes before it, a slash.
+_USERINFO = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]*:[^\s\"'<>]*@|[^/\s\"'<>]+@)")
+#: The same without a scheme, as in user:password@host.name.
+_BARE = re.compile(r"(?<![\w/.%-])[\w.%+-]+:[^\s:@/\"'<>]+@(?=[\w-]+[.:/])")
+_SECRETS = r"[\w.-]*(?:key|token|passw(?:or)?d|pwd|secret|signature|credential|auth|odbc_connect)[\w.-]*|sig"
+_QUERY = re.compile(rf"(?<=[?&;])((?:{_SECRETS})=)(?!<)[^&;\s\"']+", re.IGNORECASE)
+#: Of JSON, Python's dictionaries and HTTP's headers.
+_NAMED = re.compile(rf"""([\"'](?:{_SECRETS})[\"']\s*[:=]\s*[\"'])(?!<)[^\"'\s]+""", re.IGNORECASE)
+_HEADER = re.compile(r"\b(Bearer|Basic)\s+(?:(?<=Bearer )|(?=[\w.~+/=-]*[\dA-Z=]))[\w.~+/=-]{8,}")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|CREDENTIAL", re.IGNORECASE)
 
 
 def redact(text: str) -> str:
-    """Return the text without userinfo in URLs and without the value of any environment variable named like a secret."""
-    text = _USERINFO.sub("", text)
+    """Return the text without what gives access.
+
+    That is: user and password of addresses, values that the text itself names like a secret (in the query of an address, in JSON, in
+    a header), and the value of any environment variable named like one.
+    """
+    text = _BARE.sub("", _USERINFO.sub("", text))
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name):
             # A value read from a file often ends in a line break, which an error shows as \\n.
             for said in {value, value.strip(), repr(value)[1:-1]}:
                 if len(said) >= 8:
                     text = text.replace(said, f"<{name}>")
-    return _QUERY.sub(r"\1…", text)
+    for pattern in (_QUERY, _NAMED):
+        text = pattern.sub(r"\1…", text)
+    return _HEADER.sub(r"\1 …", text)
 
 
 def describe(error: BaseException) -> str:

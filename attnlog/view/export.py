@@ -116,7 +116,7 @@ def json_safe(value: Any) -> str:
 def _page(directory: Path, names: Sequence[str], budget: int | None, rest: str) -> Iterator[bytes]:
     carried = page_manifests(directory, names, budget)
     script = script_safe(studio_script())
-    fixed = len(script.encode()) + sum(len(json_safe(text)) for _, text in carried.texts) + len(_PAGE) + 2_000
+    fixed = len(script.encode()) + sum(len(json_safe(text).encode()) for _, text in carried.texts) + len(_PAGE) + 2_000
     manifests = [parse(name, text.encode()) for name, text in carried.texts]
     name = run_name(manifests, directory)
     chosen, left = _choose(directory, merge(manifests), None if budget is None else budget - fixed)

@@ -17,6 +17,7 @@ from attnlog.delivery.arrived import Arrived
 from attnlog.delivery.lane import Lane
 from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.queue import Delivery
+from attnlog.delivery.redact import redact
 from attnlog.delivery.tracker import Entry
 
 
@@ -404,11 +405,34 @@ def test_the_wait_at_the_end_comes_from_the_environment(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     "said",
-    ["PUT http://user:p@ss-word@host/x failed", "http://host/x?api_key=sp-ss-word&b=1", "Invalid header value b'file-ss-word\\n'"],
+    [
+        "PUT http://user:p@ss-word@host/x failed",
+        "postgresql://user:p/ss-word@host/db",
+        "user:p-ss-word@host.name/db is not there",
+        "http://host/x?api_key=sp-ss-word&b=1",
+        "403 for url: https://host/x?X-Amz-Signature=p-ss-word&X-Amz-Credential=p-ss-word&X-Amz-Date=1",
+        "https://host/x?sv=1&sig=p-ss-word",
+        "mssql:///?odbc_connect=host%3BPWD%3Dp-ss-word",
+        "host said: Authorization: Bearer p-ss-word",
+        "host said: Authorization: Basic UDpw-ss-word=",
+        "host: {'api_key': 'p-ss-word'}",
+        "Invalid header value b'file-ss-word\\n'",
+    ],
 )
 def test_whatever_shape_a_secret_has_it_is_not_said(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnlog.delivery.redact import redact
-
     monkeypatch.setenv("SOME_API_KEY", "file-ss-word\n")
     assert "ss-word" not in redact(said)
-    assert "host" in redact(said) or "SOME_API_KEY" in redact(said)
+    assert "host" in redact(said) or "SOME_API_KEY" in redact(said) or "odbc_connect" in redact(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "API request to http://127.0.0.1:5000/api/2.0/mlflow/runs/get?run_id=4&path=a/b failed",
+        "basic authentication is on, and the bearer of it unknown",
+        "sqlite:////tmp/a@b/mlflow.db is locked",
+        "experiment https://www.comet.com/team/project/abc at 12:30",
+    ],
+)
+def test_what_is_no_secret_is_said(said: str) -> None:
+    assert redact(said) == said

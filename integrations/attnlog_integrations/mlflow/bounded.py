@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 #: Of the client's own settings at most these; delivery tries again by itself. Its jitter is drawn from Python's global random
 #: state, which belongs to the training. A server that is busy may ask for an hour's patience; the queue has its own.
-MOST = {
+MOST: dict[str, float] = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 1,
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": 30,
+    _TIMEOUT: 30,
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": 0.0,
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": False,
 }
@@ -21,38 +23,43 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(upload: int = 0) -> Iterator[None]:
     """Within the body, and on this thread, MLflow retries at most once and waits at most 30 s for an answer.
 
     MLflow reads both settings from the environment at every request and has no argument for them. Changing the environment
-    would change the user's own logging, so the two readers are wrapped once, and answer otherwise on a bounded thread only.
+    would change the user's own logging, so the readers are wrapped once, and answer otherwise on a bounded thread only.
+
+    Args:
+        upload: bytes of a file that is sent. A server that passes it on to a store of its own answers when that has it: it gets a
+            second more for each megabyte, and as long as the user's own ``MLFLOW_HTTP_REQUEST_TIMEOUT`` says, where that is set.
     """
     _install()
-    depth = getattr(_here, "depth", 0)
-    _here.depth = depth + 1
+    before = getattr(_here, "most", None)
+    _here.most = {**MOST, _TIMEOUT: MOST[_TIMEOUT] + upload // 1_000_000}
+    if upload and os.environ.get(_TIMEOUT, "").isdigit():
+        _here.most[_TIMEOUT] = max(_here.most[_TIMEOUT], int(os.environ[_TIMEOUT]))
     try:
         yield
     finally:
-        _here.depth = depth
+        _here.most = before
 
 
 def _install() -> None:
     from mlflow import environment_variables as settings
 
     with _lock:
-        for name, most in MOST.items():
+        for name in MOST:
             variable = getattr(settings, name, None)
             # An MLflow without this setting only retries longer, on a thread nobody waits for.
             if variable is not None and not hasattr(variable.get, "attnlog_bounded"):
-                variable.get = _limited(variable.get, most)
+                variable.get = _limited(variable.get, name)
 
 
-def _limited(read: Callable[[], Any], most: float) -> Callable[[], Any]:
+def _limited(read: Callable[[], Any], name: str) -> Callable[[], Any]:
     def get() -> Any:
         value = read()
-        if getattr(_here, "depth", 0) and isinstance(value, (int, float)):
-            return min(value, most)
-        return value
+        most = getattr(_here, "most", None)
+        return value if most is None or not isinstance(value, (int, float)) else min(value, most[name])
 
     get.attnlog_bounded = True  # type: ignore[attr-defined]
     return get

@@ -6,10 +6,13 @@ from typing import Any
 
 from attnlog.delivery.redact import redact
 
-VIEWER = "attnlog/viewer.html"
+ROOT = "attnlog/"
+VIEWER = f"{ROOT}viewer.html"
 PAGE = "attnlog/"
 NOTE = "mlflow.note.content"
 TAG = "attnlog.viewer"
+#: Characters of a tag's value; MLflow cuts what is longer without a word.
+LONGEST = 8000
 
 
 def is_server(tracking_uri: str) -> bool:
@@ -32,16 +35,28 @@ def address(tracking_uri: str, link: str) -> str:
     return f"{redact(tracking_uri).rstrip('/')}/{link}" if is_server(tracking_uri) else link
 
 
-def with_line(note: str, experiment: str, run: str, *, page: bool) -> str | None:
-    """Put the line about the viewer before what the user wrote; None when a line about it is there already.
+def with_line(note: str, experiment: str, run: str, *, page: bool, viewer: bool = True) -> str | None:
+    """Put the line about the viewer before what the user wrote.
 
     Its links are relative: people often see MLflow at another address than the training does.
+
+    Args:
+        note: what the user wrote.
+        experiment: the run's.
+        run: its id.
+        page: whether our page is on the server.
+        viewer: whether the viewer is an artifact of the run.
+
+    Returns:
+        None where a line about it is there already, or where MLflow would cut off the end of what the user wrote.
     """
-    if VIEWER in note:
+    artifact, on_page = artifact_link(experiment, run), page_link(run)
+    if VIEWER in note or f"({on_page})" in note:
         return None
-    artifact = artifact_link(experiment, run)
-    line = f"[Attention viewer]({page_link(run)}) ([as artifact]({artifact}))" if page else f"[Attention viewer]({artifact})"
-    return f"{line}\n\n{note}" if note else line
+    beside = f" ([as artifact]({artifact}))" if page and viewer else ""
+    line = f"[Attention viewer]({on_page if page else artifact}){beside}"
+    whole = f"{line}\n\n{note}" if note else line
+    return whole if len(whole) <= LONGEST else None
 
 
 def has_page(tracking_uri: str) -> bool:

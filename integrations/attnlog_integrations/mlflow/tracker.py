@@ -13,7 +13,7 @@ from attnlog.delivery.tracker import Entry
 from attnlog.errors import ArgumentError, TrackerError
 from attnlog.sizes import parse_size
 from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.link import NOTE, TAG, VIEWER, address, artifact_link, has_page, is_server, page_link, with_line
+from attnlog_integrations.mlflow.link import NOTE, ROOT, TAG, VIEWER, address, artifact_link, has_page, is_server, page_link, with_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,6 +58,7 @@ class MlflowTracker:
         self._checked = active is not None
         self._announced = False
         self._page: bool | None = None  # until it was asked for
+        self._told: set[str] = set()  # index assets whose numbers are there
 
     @property
     def run(self) -> str | None:
@@ -72,10 +73,18 @@ class MlflowTracker:
     def put(self, entry: Entry, file: Path) -> None:
         """Upload one file as ``attnlog/<entry.path>``, and log the numbers that come with it."""
         folder = PurePosixPath("attnlog", entry.path).parent
+        run = self._begun()
+        # First, and once: who syncs later finds the file there or not, and sends numbers with a file that is not.
+        if entry.scalars and entry.path not in self._told:
+            with bounded():
+                self._log_scalars(entry)
+            self._told.add(entry.path)
+        with bounded(entry.bytes):
+            self._client().log_artifact(run, str(file), str(folder))
+
+    def _begun(self) -> str:
         with bounded():
-            self._client().log_artifact(self._run_id(), str(file), str(folder))
-            # Last: what is tried again after this has failed is the file, which may come twice.
-            self._log_scalars(entry)
+            return self._run_id()
 
     def holds(self) -> dict[str, int]:
         """Path inside the run → bytes, of what MLflow has of it.
@@ -105,7 +114,8 @@ class MlflowTracker:
             if self._budget is not None:
                 page = Path(scratch, PurePosixPath(VIEWER).name)
                 export_html(run, page, budget=self._budget, rest=self._rest(identity))
-                self._client().log_artifact(identity, str(page), str(PurePosixPath(VIEWER).parent))
+                with bounded(page.stat().st_size):
+                    self._client().log_artifact(identity, str(page), str(PurePosixPath(VIEWER).parent))
             if not self._announced:
                 self._announce(identity)
                 self._announced = True
@@ -116,6 +126,8 @@ class MlflowTracker:
             return None
         if self._page:
             return address(self._uri, page_link(self._run))
+        if self._budget is None:
+            return f"run {self._run}, artifacts {ROOT}"
         if self._experiment is not None and is_server(self._uri):
             return address(self._uri, artifact_link(self._experiment, self._run))
         return f"run {self._run}, artifact {VIEWER}"
@@ -157,8 +169,6 @@ class MlflowTracker:
         self._experiment, self._checked = str(info.experiment_id), True
 
     def _log_scalars(self, entry: Entry) -> None:
-        if not entry.scalars:
-            return
         from mlflow.entities import Metric
 
         # The commit's own time and step: MLflow takes the same point again for the one it has.
@@ -171,10 +181,13 @@ class MlflowTracker:
         client = self._client()
         found = client.get_run(run)
         self._experiment = str(found.info.experiment_id)
-        client.set_tag(run, TAG, address(self._uri, page_link(run) if self._page else artifact_link(self._experiment, run)))
-        if self._budget is None and not self._page:
-            return  # there is nothing to lead to
-        note = with_line(found.data.tags.get(NOTE, ""), self._experiment, run, page=bool(self._page))
+        viewer = self._budget is not None
+        # Without a viewer to lead to it still says that there is attention: the page on the server finds runs by it.
+        link = page_link(run) if self._page else artifact_link(self._experiment, run) if viewer else ROOT
+        client.set_tag(run, TAG, address(self._uri, link) if link != ROOT else link)
+        if not (viewer or self._page):
+            return
+        note = with_line(found.data.tags.get(NOTE, ""), self._experiment, run, page=bool(self._page), viewer=viewer)
         if note is not None:
             client.set_tag(run, NOTE, note)
 

@@ -65,12 +65,12 @@ def main() -> None:
     torch.set_num_threads(min(2, os.cpu_count() or 1))
     set_seed(1)
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    database = (arguments.runs / "mlflow.db").resolve()
+    database = f"sqlite:///{(arguments.runs / 'mlflow.db').resolve()}"
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or database
     logging.getLogger("alembic").setLevel(logging.ERROR)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(f"sqlite:///{database}")
-    experiment = mlflow.get_experiment_by_name("attnlog demo")
-    if experiment is None:
+    mlflow.set_tracking_uri(tracking)
+    if tracking == database and mlflow.get_experiment_by_name("attnlog demo") is None:
         mlflow.create_experiment("attnlog demo", artifact_location=(arguments.runs / "mlflow-artifacts").resolve().as_uri())
     mlflow.set_experiment("attnlog demo")
 
@@ -128,12 +128,13 @@ def main() -> None:
         attention.close()  # now rather than when the program ends, so that what is said last is where to look
     run = attention.directory  # another one than the name says, if that was taken
     saved = attnlog.open(run)
-    print(f"trained in {took:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({database.name})")
+    print(f"trained in {took:.0f} s; {len(saved.steps)} steps logged to {run} and to MLflow ({_place(tracking, database)})")
     print(_found(saved))
     artifact = f"#/experiments/{tracked.info.experiment_id}/runs/{tracked.info.run_id}/artifacts/attnlog/viewer.html"
-    print(f"in MLflow: .venv/bin/mlflow server --app-name attnlog --backend-store-uri sqlite:///{database}")
-    print(f"           then http://127.0.0.1:5000/{artifact}")
-    print("           and  http://127.0.0.1:5000/attnlog/ for all runs")
+    if tracking == database:
+        print(f"in MLflow: .venv/bin/mlflow server --app-name attnlog --backend-store-uri {database}")
+        print(f"           then http://127.0.0.1:5000/{artifact}")
+        print("           and  http://127.0.0.1:5000/attnlog/ for all runs")
     print(f"look at it: .venv/bin/attnlog view {run}", flush=True)
 
 
@@ -145,6 +146,10 @@ class _Progress(transformers.TrainerCallback):
 
     def on_evaluate(self, args, state, control, metrics=None, **_):
         print(f"  step {state.global_step:>5} of {self.steps}   eval loss {metrics['eval_loss']:.3f}", flush=True)
+
+
+def _place(tracking: str, database: str) -> str:
+    return "mlflow.db" if tracking == database else "the one that MLFLOW_TRACKING_URI names"  # which may hold a password
 
 
 def _found(saved: attnlog.SavedRun) -> str:

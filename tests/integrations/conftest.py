@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.integrations.mlflow_servers import mlflow_server_process
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["COMET_DISABLE_AUTO_LOGGING"] = "1"
 os.environ["COMET_INTERNAL_SENTRY_DSN"] = ""
+logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the S3 store names every request
 
 #: Name and password of who may see everything on `mlflow_login`.
 ADMIN = ("keeper", "a-password-of-17")

@@ -15,14 +15,14 @@ from tests.conftest import build
 IDS = [[2, 5, 6, 7, 8, 9, 10, 3], [2, 11, 12, 13, 6, 7, 14, 3]]
 
 
-def small_run(folder: Path) -> Path:
-    """A run of three steps of a tiny Llama, weights and vectors."""
-    copytree(_made(), folder)
+def small_run(folder: Path, *, scale: float = 1.0) -> Path:
+    """A run of three steps of a tiny Llama, weights and vectors; with another scale of its parameters attention is another."""
+    copytree(_made(scale), folder)
     return folder
 
 
 @cache
-def _made() -> Path:
+def _made(scale: float) -> Path:
     import torch
 
     from attnlog.capture.api import capture
@@ -30,6 +30,9 @@ def _made() -> Path:
 
     folder = Path(mkdtemp(prefix="attnlog-test-"), "run")
     model = build("llama")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(scale)
     with Run(folder) as run:
         for step in (100, 200, 300):
             with torch.no_grad():

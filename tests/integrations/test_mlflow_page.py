@@ -16,7 +16,6 @@ from attnlog.delivery.queue import Delivery
 from attnlog_integrations.mlflow.tracker import MlflowTracker
 from tests.integrations.files import entries, files, small_run
 from tests.integrations.mlflow_servers import mlflow_server_process
-from tests.integrations.screen import shows
 
 
 def deliver(uri: str, run: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -174,39 +173,6 @@ def test_hundreds_of_runs_come_page_by_page_the_newest_first(mlflow_page: str) -
     assert len(found) == before + 120
     assert [name for name in found if name.startswith("crowd")] == [f"crowd {number:03}" for number in reversed(range(120))]
     assert requests.get(f"{mlflow_page}/attnlog/runs?token=none", timeout=60).status_code == 400
-
-
-def test_a_person_opens_the_page_from_the_run_picks_two_runs_and_compares_them(
-    mlflow_page: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: Any
-) -> None:
-    client = MlflowClient(mlflow_page)
-    first, second = (client.create_run("0", run_name=name).info.run_id for name in ("first training", "second training"))
-    for run in (first, second):
-        assert f"{mlflow_page}/attnlog/?run={run}" in deliver(mlflow_page, run, folder, monkeypatch)
-    page.goto(f"{mlflow_page}/#/experiments/0/runs/{first}")
-    with page.context.expect_page() as opened:
-        page.get_by_role("link", name="Attention viewer").click(timeout=60_000)
-    studio = opened.value
-    shows(studio)
-    assert studio.locator(".picker").first.text_content().startswith("first training")
-    studio.get_by_role("button", name="run: first training").click()
-    studio.get_by_role("searchbox", name="find a run").fill("second train")
-    studio.locator(f'[data-run="{second}"]').click()
-    studio.locator("html").locator(".picker", has_text="second training").wait_for()
-    shows(studio)
-    studio.get_by_label("compare with another").select_option("run")
-    studio.get_by_role("button", name="run compared with").click()
-    studio.get_by_role("searchbox", name="find a run").last.fill("first training")
-    studio.locator(f'dialog[open] [data-run="{first}"]').click()
-    studio.get_by_text("B: first training, step 300").wait_for()
-    studio.locator('[data-side="diff"][aria-pressed="true"]').wait_for()
-    studio.locator('[data-view="head"][data-ready]').wait_for()
-    assert f"compare=run%3A{first}" in studio.url
-    # The address is all of it: it opens the same in another tab.
-    page.goto("about:blank")
-    page.goto(studio.url)
-    page.get_by_text("B: first training, step 300").wait_for()
-    studio.close()
 
 
 def test_a_run_that_is_not_listed_opens_by_its_address(mlflow_page: str, folder: Path, page: Any) -> None:

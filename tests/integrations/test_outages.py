@@ -3,7 +3,10 @@ makes the tracker's copy equal to the run folder, each file once."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
@@ -46,14 +50,18 @@ def test_a_training_goes_on_and_sync_delivers_the_rest_once(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", faulty.address)
     run = MlflowClient(mlflow_server).create_run("0").info.run_id
     folder = tmp_path / "run"
+    asking: set[threading.Thread] = set()
+    send = requests.Session.send
+    monkeypatch.setattr(requests.Session, "send", lambda *a, **k: (asking.add(threading.current_thread()), send(*a, **k))[1])
     with attnlog.Run(folder, tracker=f"mlflow:{run}") as log:
         log.log(captures(0), step=0)
         _delivered_something(faulty)
-        faulty.fault = fault
+        faulty.fail(fault)
         for step in range(1, 6):
             log.log(captures(step), step=step)
             _written(log)
-    # It ended though the server never answered, and lost nothing.
+    # It ended though the server never answered, and lost nothing; the thread that trains has asked nobody anything.
+    assert {thread.name for thread in asking} == {"attnlog-mlflow"}
     assert log.dropped == 0
     assert log._delivery.left > 0
     if fault == "hanging":
@@ -67,10 +75,27 @@ def test_a_training_goes_on_and_sync_delivers_the_rest_once(
     kept, there = files(folder), artifacts(mlflow_server, run, tmp_path)
     assert {path: there[f"attnlog/{path}"] for path in kept} == kept
     assert set(there) == {f"attnlog/{path}" for path in kept} | {"attnlog/viewer.html"}
-    # Each asset went up once; manifests grow, and the viewer is remade.
+    # Each asset went up once, but for one whose answer was lost; manifests grow, and the viewer is remade.
     twice = {path: count for path, count in faulty.put.items() if path.endswith(".arrow") and count > 1}
-    assert not twice
+    assert not twice or fault == "lost"
     assert len([path for path in faulty.put if path.endswith(".arrow")]) == len([path for path in kept if path.endswith(".arrow")])
+
+
+def test_a_process_ends_though_the_server_never_answers(faulty: Proxy, mlflow_server: str, tmp_path: Path) -> None:
+    run = MlflowClient(mlflow_server).create_run("0").info.run_id
+    script = (
+        "import sys, numpy, attnlog\n"
+        "run = attnlog.Run(sys.argv[1], tracker=sys.argv[2])\n"
+        "run.log(attnlog.from_tensors([numpy.full((1, 2, 2), 0.5, 'f4')], list('ab')), step=0)\n"
+    )
+    faulty.fail("hanging")
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": faulty.address, "ATTNLOG_EXIT_WAIT": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "run"), f"mlflow:{run}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert faulty.hanging > 0  # still
+    assert f"everything is safe in {tmp_path / 'run'}, and attnlog sync delivers it" in done.stderr
+    assert attnlog.open(tmp_path / "run").steps == (0,)
 
 
 def test_a_run_whose_server_was_down_from_the_start_is_delivered_later(
@@ -79,7 +104,7 @@ def test_a_run_whose_server_was_down_from_the_start_is_delivered_later(
     monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", faulty.address)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    faulty.fault = "500"
+    faulty.fail("500")
     folder = tmp_path / "never-there"
     with attnlog.Run(folder, tracker="mlflow") as log:
         log.log(captures(0), step=0)
@@ -119,7 +144,8 @@ def _written(log: attnlog.Run) -> None:
 
 def _process_ends(faulty: Proxy) -> None:
     """What a process that ends leaves of its threads: nothing. Here they end by themselves, with nothing more delivered."""
-    faulty.fault = "500"
+    if faulty.fault != "closed":
+        faulty.fail("500")
     faulty.released.set()
     for thread in threading.enumerate():
         if thread.name == "attnlog-mlflow":

@@ -38,9 +38,12 @@ class Tracker(Protocol):
     - a factory that takes ``run=`` too: which of the tracker's runs to write to, as in ``tracker="mlflow:RUN_ID"``;
     - ``run``, a text or None: the run it writes to, so that ``attnlog sync`` finds it again;
     - ``destination``, a text: where exactly that is; what arrived at one destination is delivered to another once more;
-    - ``holds()``: path inside the run → bytes, of what the tracked system has of this run. ``attnlog sync`` asks once, before
-      anything is put, so that what another machine delivered is not delivered again. None: it cannot say;
-    - ``flush()``: called when a training ends or somebody waits; delivers what ``put`` kept back for the end;
+    - ``holds()``: path inside the run → bytes, of what the tracked system has of this run. ``attnlog sync`` asks before anything is
+      put, so that what another machine delivered is not delivered again. None: it cannot say. Where it fails, nothing is put;
+    - ``flush()``: called when a training ends or somebody waits; delivers what ``put`` kept back for the end, and waits for what is
+      on its way;
+    - ``pending``: the paths that ``put`` took and that have not arrived yet, for a client that uploads by itself; asked after each
+      ``put``, after manifests, ``flush()`` and ``close()``. A file counts as delivered when it is no longer pending;
     - ``left_out``: the paths that ``put`` took and chose not to deliver, for a budget of its own; they count neither as
       delivered nor as failed, and ``where()`` should say so.
     """

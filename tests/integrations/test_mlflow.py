@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+import attnlog
 from attnlog.boundary import Boundary
 from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
@@ -27,6 +29,10 @@ from tests.integrations.files import artifacts, entries, files, small_run
 from tests.integrations.mlflow_servers import demanding
 from tests.integrations.screen import shows
 from tests.integrations.training import TEXTS, trainer
+
+
+def one_head() -> attnlog.Capture:
+    return attnlog.from_tensors([np.full((1, 2, 2), 0.5, "f4")], ["a", "b"])
 
 
 def deliver(folder: Path, tracker: MlflowTracker) -> str:
@@ -252,6 +258,71 @@ def test_head_metrics_become_numbers_of_the_run_once_each(tmp_path: Path, mlflow
     assert len(client.get_run(run).data.metrics) == 1500
 
 
+def test_numbers_that_were_refused_come_with_the_next_try_though_the_program_ended(
+    tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    folder = tmp_path / "run"
+    run = MlflowClient(mlflow_sqlite).create_run("1").info.run_id
+    log_batch, log_artifact = MlflowClient.log_batch, MlflowClient.log_artifact
+    for name in ("log_batch", "log_artifact"):
+
+        def fails(*_: Any, **more: Any) -> None:
+            raise ConnectionError("503")
+
+        monkeypatch.setattr(MlflowClient, name, fails)
+        with attnlog.Run(folder / name, tracker=f"mlflow:{run}", scalars="entropy") as log:
+            log.log(one_head(), step=7)
+        monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+        monkeypatch.setattr(MlflowClient, "log_artifact", log_artifact)
+        assert " left" not in sync(folder / name)
+        [point] = MlflowClient(mlflow_sqlite).get_metric_history(run, "attention/entropy/mean")
+        assert point.step == 7
+        run = MlflowClient(mlflow_sqlite).create_run("1").info.run_id
+
+
+def test_a_run_that_was_begun_is_written_to_later_though_its_store_refused_everything(
+    tmp_path: Path, mlflow_sqlite: str, monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    folder, log_artifact = tmp_path / "own", MlflowClient.log_artifact
+
+    def fails(*_: Any, **more: Any) -> None:
+        raise PermissionError("no credentials for this bucket")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", fails)
+    with attnlog.Run(folder, tracker="mlflow") as log:
+        log.log(one_head(), step=0)
+    for _ in range(2):
+        assert "no credentials for this bucket" in sync(folder)
+    monkeypatch.setattr(MlflowClient, "log_artifact", log_artifact)
+    assert " left" not in sync(folder)
+    [run] = MlflowClient(mlflow_sqlite).search_runs(["1"])
+    arrived = artifacts(mlflow_sqlite, run.info.run_id, tmp_path)
+    assert {path: arrived[f"attnlog/{path}"] for path in files(folder)} == files(folder)
+    assert run.info.status == "FINISHED"
+
+
+def test_a_description_that_would_be_cut_off_is_left_as_it_is(tmp_path: Path, mlflow_sqlite: str) -> None:
+    folder, long = small_run(tmp_path / "run"), "x" * 7950 + " the end"
+    with mlflow.start_run(description=long) as run:
+        deliver(folder, MlflowTracker(folder))
+    assert MlflowClient(mlflow_sqlite).get_run(run.info.run_id).data.tags["mlflow.note.content"] == long
+
+
+def test_an_upload_has_as_long_as_its_size_takes_or_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "600")
+    with bounded():
+        assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 30
+        with bounded(16_000_000):
+            assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 600
+        assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 30
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    with bounded(16_000_000):
+        assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 46
+    assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 120
+
+
 def test_what_a_run_holds_is_known_on_every_kind_of_store(tmp_path: Path, mlflow_sqlite: str, mlflow_server: str, mlflow_page: str) -> None:
     folder = small_run(tmp_path / "run")
     for uri in (mlflow_sqlite, mlflow_server, mlflow_page):
@@ -331,6 +402,7 @@ def test_the_viewer_artifact_keeps_its_budget_and_says_how_to_see_the_rest(
         monkeypatch.setenv("ATTNLOG_MLFLOW_VIEWER_BUDGET", budget)
         MlflowTracker(folder, run=run).refresh(folder)
         page = artifacts(mlflow_sqlite, run, tmp_path)["attnlog/viewer.html"]
+        assert whole or len(page) <= int(budget)
         assert (f"attnlog fetch mlflow:{run} DIR &amp;&amp; attnlog view DIR".replace("&amp;", "&").encode() in page) is not whole
     assert len(page) > least + 40_000
     assert MlflowTracker(folder)._budget == 50 << 20
@@ -343,6 +415,8 @@ def test_without_a_viewer_artifact_nothing_leads_to_one(tmp_path: Path, mlflow_s
     monkeypatch.setenv("ATTNLOG_MLFLOW_VIEWER_BUDGET", "off")
     folder = small_run(tmp_path / "run")
     run = MlflowClient(mlflow_sqlite).create_run("1").info.run_id
-    deliver(folder, MlflowTracker(folder, run=run))
+    assert f"(run {run}, artifacts attnlog/)" in deliver(folder, MlflowTracker(folder, run=run))
     assert artifacts(mlflow_sqlite, run, tmp_path).keys() == {f"attnlog/{path}" for path in files(folder)}
-    assert "mlflow.note.content" not in MlflowClient(mlflow_sqlite).get_run(run).data.tags
+    tags = MlflowClient(mlflow_sqlite).get_run(run).data.tags
+    assert "mlflow.note.content" not in tags
+    assert tags["attnlog.viewer"] == "attnlog/"  # by which the page on the server finds it

@@ -151,6 +151,19 @@ def test_a_missing_viewer_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch:
         export_html(GOLDEN)
 
 
+def test_a_budget_is_one_of_bytes_also_where_names_are_not_english(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    writer = Writer(folder, {"run": "long"})
+    rows = np.random.default_rng(0).dirichlet(np.ones(32), size=(1, 4, 32)).astype("f4")
+    written = write_assets(attnlog.from_tensors([rows], [["a"] * 32]))
+    for step in range(40):
+        writer.commit(written, step=step, checkpoint="模型检查点" * 200)
+    budget = len(studio_script().encode()) + 300_000
+    page = export_html(folder, budget=budget)
+    assert len(page) <= budget
+    assert host(page)["left_out"]
+
+
 def test_of_thousands_of_steps_a_page_carries_the_first_best_latest_and_evenly_spaced_ones(tmp_path: Path) -> None:
     folder = tmp_path / "long"
     writer = Writer(folder, {"run": "long"})

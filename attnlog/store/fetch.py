@@ -46,9 +46,8 @@ def fetch(source: Source, directory: str | os.PathLike[str], *, advance: Callabl
     except OSError as error:
         if isinstance(error, AttnlogError):
             raise
-        raise RunError(
-            f"{source.place} cannot be fetched into {directory}: {error}. Make room or name another folder, and run it again"
-        ) from None
+        remedy = "make room or name another folder, and run it again"
+        raise RunError(f"{source.place} cannot be fetched into {directory} ({error}): {remedy}") from None
 
 
 def _fetched(source: Source, directory: str | os.PathLike[str], advance: Callable[[int], None]) -> Fetched:

@@ -55,7 +55,7 @@ export class Header {
     const noun = session.source.noun ?? "run";
     this.run = h("select", { "aria-label": noun });
     this.heads = new HeadsMenu((heads) => session.set({ heads }));
-    this.picker = new RunPicker(session, "run", (run) => void session.openRun(run));
+    this.picker = new RunPicker(session, noun, (run) => void session.openRun(run));
     this.pickRun = h("div", { class: "pick pick-run" }, h("span", {}, noun), this.picker.root);
     this.link.textContent = "↗";
     this.picks = {

@@ -5,6 +5,7 @@ import type { AttnlogError } from "../src/decode/errors";
 import type { CometApi } from "../src/host/comet/api";
 import { CometSource } from "../src/host/comet/source";
 import type { RunName } from "../src/host/source";
+import { Session } from "../src/session/session";
 import { asset, comet, elapsing, silence } from "./comet";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -53,7 +54,7 @@ test("an experiment is a run, under its name", async () => {
       comet(() => null),
       ["key"],
     ).runs(),
-    [{ id: "key", name: "key" }],
+    [{ id: "key", name: "run one" }],
   );
 });
 
@@ -154,6 +155,21 @@ test("names are asked a few at a time, and those that never come hold nothing up
   assert.equal((await source.runs())[12]!.name, "run k12");
 });
 
+test("names that come at once and names that come later are all shown", async () => {
+  const { api } = many(() => true);
+  api.experimentName = async (key) => {
+    if (key !== "k0") await turn();
+    return `run ${key}`;
+  };
+  const session = new Session(new CometSource(api, keys(2)), false);
+  void session.start("");
+  const named = (): string[] => session.runs.map(({ name }) => name);
+  while (session.run === null || named().includes("k1")) await turn();
+  assert.deepEqual(named(), ["run k0", "run k1"]);
+  assert.equal(session.run?.name, "run k0");
+  session.close();
+});
+
 test("where none of many has attention more are looked at, a few at a time, and what to do is said", async () => {
   const { api, counts } = many(() => false);
   const source = new CometSource(api, keys(500));
@@ -161,12 +177,12 @@ test("where none of many has attention more are looked at, a few at a time, and 
   assert.equal(error.name, "RunNotFoundError");
   assert.match(
     error.message,
-    /^None of 240 experiments has attention .*; 500 are chosen, and the others are looked at/,
+    /^Of the 500 chosen experiments 240 have been looked at, and none has attention .* The others are looked at/,
   );
   assert.match(error.remedy, /^Filter the project's table/);
   assert.equal(counts.lists, 240);
   assert.ok(counts.most <= 8 && counts.mostNames === 0);
-  assert.match((await refusal(source)).message, /^None of 288 experiments/);
+  assert.match((await refusal(source)).message, / 288 have been looked at/);
   assert.equal(counts.lists, 288);
 });
 

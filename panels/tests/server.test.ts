@@ -5,6 +5,7 @@ import type { AttnlogError } from "../src/decode/errors";
 import { MlflowSource } from "../src/host/mlflow";
 import { ServerSource } from "../src/host/server";
 import type { RunName } from "../src/host/source";
+import { Session } from "../src/session/session";
 
 interface Asked {
   path: string;
@@ -99,9 +100,20 @@ test("who may not read a run is told so, and whom to ask", async () => {
   server(() => new Response("Permission denied", { status: 403 }));
   const source = new MlflowSource();
   for (const asked of [source.findRun("abc"), source.manifests("abc"), source.get("abc", PATH)])
-    assert.match(await said(asked), /^AssetError: This server does not let you read .*\. Ask .* administrator/);
+    assert.match(await said(asked), /Error: This server does not let you read .*\. Ask .* administrator/);
   server(() => new Response("", { status: 401 }));
   assert.match(await said(source.manifests("abc")), /does not know who asks .* Sign in/);
+});
+
+test("an address of a run that one may not read says so, where there is no other", async () => {
+  server((path) =>
+    path.startsWith("runs") ? json({ runs: [], next: null }) : new Response("Permission denied", { status: 403 }),
+  );
+  const session = new Session(new MlflowSource(), false);
+  await session.start("#run=abc");
+  assert.equal(session.phase, "empty");
+  assert.match(String(session.error), /This server does not let you read run abc\./);
+  session.close();
 });
 
 test("a run that is nowhere is none", async () => {

@@ -1,4 +1,5 @@
 // Host: our page on an MLflow tracking server. Runs and assets are named by parameters, for MLflow's login knows exact paths only.
+import { RunNotFoundError } from "../decode/errors";
 import { ServerSource } from "./server";
 import type { Manifest, RunName } from "./source";
 
@@ -50,7 +51,11 @@ export class MlflowSource extends ServerSource {
   async findRun(id: string): Promise<RunName | null> {
     const response = await this.fetched(`run?run_id=${encodeURIComponent(id)}`);
     if (response.status === 404) return null;
-    if (!response.ok) throw await this.refusal(response, `run ${id.slice(0, 80)}`);
+    if (!response.ok) {
+      const refusal = await this.refusal(response, `run ${id.slice(0, 80)}`);
+      // To whom a run is not shown it is not there, but it is said why.
+      throw response.status === 403 ? new RunNotFoundError(refusal.message, refusal.remedy) : refusal;
+    }
     const run = (await response.json()) as RunName;
     this.note(run);
     return run;

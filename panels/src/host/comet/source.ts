@@ -33,6 +33,8 @@ export class CometSource implements Source {
   /** The others, those first that have not been looked at for longest. */
   private readonly others: string[];
   private readonly looked = new Set<string>();
+  /** As they are given: a name that comes before anybody has taken them stands in them. */
+  private readonly records = new Map<string, RunName>();
   /** When an experiment was listed that nobody has read from yet. */
   private readonly fresh = new Map<string, number>();
   /** Experiments that are still to be looked at in this round. */
@@ -47,7 +49,7 @@ export class CometSource implements Source {
     readonly leftOut = "",
   ) {
     this.ways = new Ways(api, download);
-    this.names = new Names(api, (id, name) => this.told({ id, name }));
+    this.names = new Names(api, (id, name) => this.told(Object.assign(this.record(id), { name })));
     this.others = [...experiments];
     if (experiments.length > LOOKED_AT) {
       this.moreRuns = () => this.lookOn();
@@ -101,7 +103,13 @@ export class CometSource implements Source {
   }
 
   private named(ids: readonly string[]): RunName[] {
-    return ids.map((id) => ({ id, name: this.names.of(id) }));
+    return ids.map((id) => Object.assign(this.record(id), { name: this.names.of(id) }));
+  }
+
+  private record(id: string): RunName {
+    const record = this.records.get(id) ?? { id, name: "" };
+    this.records.set(id, record);
+    return record;
   }
 
   /** Lists the assets of the next few experiments; says why some could not be. */
@@ -149,7 +157,7 @@ export class CometSource implements Source {
   private async lookAgain(): Promise<void> {
     const before = new Set(this.found.keys());
     await this.look(AT_ONCE);
-    for (const id of this.found.keys()) if (!before.has(id)) this.told({ id, name: this.names.of(id) });
+    for (const id of this.found.keys()) if (!before.has(id)) this.told(this.named([id])[0]!);
   }
 
   /** Why there is nothing to show, and what is to be done. */
@@ -164,8 +172,8 @@ export class CometSource implements Source {
     if (looked >= all)
       return new RunNotFoundError(`None of the ${all} chosen experiments has attention that attnlog logged.`, HOW);
     return new RunNotFoundError(
-      `None of ${looked} experiments has attention that attnlog logged; ${all} are chosen, and the others are looked at ` +
-        "while this panel is open.",
+      `Of the ${all} chosen experiments ${looked} have been looked at, and none has attention that attnlog logged. ` +
+        "The others are looked at while this panel stays open.",
       `Filter the project's table to those that record attention. ${HOW}`,
     );
   }

@@ -86,6 +86,14 @@ test("what is not there is named by its path, with the server's own words", asyn
   assert.doesNotMatch(words, /run_id|%2F/);
 });
 
+test("a sentence of the server's that names the asset stands alone", async () => {
+  server(() =>
+    json({ error: "step-00000001/w-0/attention.arrow is named by a manifest but is not in mlflow:1; fetch it" }, 404),
+  );
+  const words = await said(new ServerSource("").get("r", PATH));
+  assert.match(words, /^AssetMissing: step-00000001\/w-0\/attention\.arrow is named .* mlflow:1; fetch it\./);
+});
+
 test("what fails behind the server is told in its words, and where it has none in ours", async () => {
   server(() => json({ error: "MLflow's store does not answer; the log of the server says why" }, 502));
   assert.match(

@@ -66,8 +66,10 @@ export class ServerSource implements Source {
     if (status === 403) return new AssetError(`This server does not let you read ${what}.`, refused);
     const said = await sentence(response);
     const more = said ? `: ${said}` : ".";
-    if (status === 404) return new AssetMissing(`The server has no ${what}${more}`, missing);
-    return new AssetError(`The server answered ${status} for ${what}${more}`);
+    // A sentence that names what was asked for says it all.
+    const named = said.includes(what);
+    if (status === 404) return new AssetMissing(named ? said : `The server has no ${what}${more}`, missing);
+    return new AssetError(named ? said : `The server answered ${status} for ${what}${more}`);
   }
 
   async runs(): Promise<RunName[]> {

@@ -6,7 +6,7 @@ RUNS ?= demo-runs
 SERVE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile hostile-full sweep bench soak picture clean
+.PHONY: help demo test lint types unit integration browser panels docs bundle wheel hostile hostile-full sweep bench soak pictures clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -97,8 +97,10 @@ soak: $(STAMPS)/python ## log 10 000 tiny steps to a local MLflow and look at me
 	@mkdir -p build && $(BIN)/python bench/steps.py | tee build/steps.json
 	@$(BIN)/python bench/figures.py - - - - - build/steps.json
 
-picture: $(STAMPS)/python $(STAMPS)/chromium ## take the picture of the README from the newest demo run
-	@$(BIN)/python scripts/picture.py $(RUNS)
+pictures: $(STAMPS)/python $(STAMPS)/chromium ## take the pictures of README and docs, one of each host, from the newest demo run
+	@$(BIN)/python scripts/hosts/studio_pictures.py $(RUNS)
+	@$(BIN)/python scripts/hosts/mlflow_pictures.py $(RUNS)
+	@$(BIN)/python scripts/hosts/comet_pictures.py $(RUNS)
 
 clean: ## remove what was set up and built (not runs)
 	rm -rf .venv .stamps panels/node_modules bench/node_modules build dist site

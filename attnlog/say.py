@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import suppress
 
 
-class _WhereNobodyListens(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to standard error only while the program has configured no logging of its own."""
+class _WhereNobodyListens(logging.Handler):
+    """Writes to standard error, as it is at that moment, only while the program has configured no logging of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers:
-            super().emit(record)
+        if not logging.getLogger().handlers and sys.stderr is not None:
+            with suppress(OSError, ValueError):  # it is closed
+                print(self.format(record), file=sys.stderr, flush=True)
 
 
 def say(message: str) -> None:

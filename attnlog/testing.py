@@ -80,8 +80,10 @@ class TrackerConformance:
             tracker.close()
 
         on_thread(deliver)
+        pending = getattr(tracker, "pending", ())
         for entry in entries:
             self._is_back(entry.path, (folder / entry.path).read_bytes())
+            _check(entry.path not in pending, f"{entry.path} is still pending after close(): attnlog would count it as left")
         self._is_listed_once([entry.path for entry in entries])
 
     def test_it_leaves_the_files_of_the_run_alone(self, tmp_path: Path) -> None:
@@ -215,12 +217,20 @@ class TrackerConformance:
                 _check(sorted(found) == expected, f"the chart {name} has the points {sorted(found)} instead of {expected}")
 
 
-def check_tracker(factory: Callable[[Path], Tracker], read_back: Callable[[str], bytes | None] | None = None) -> None:
+def check_tracker(
+    factory: Callable[[Path], Tracker],
+    read_back: Callable[[str], bytes | None] | None = None,
+    *,
+    listed: Callable[[], Sequence[str] | None] | None = None,
+    points: Callable[[str], Sequence[tuple[int, float]] | None] | None = None,
+) -> None:
     """Run every test of `TrackerConformance` on a tracker, without a test runner.
 
     Args:
         factory: makes the tracker from the path of a run folder; called once for each test.
-        read_back: as `TrackerConformance.read_back`; without it only the calls are checked.
+        read_back: as `TrackerConformance.read_back`; without it only the calls are checked, not what arrived.
+        listed: as `TrackerConformance.listed`; without it nothing is said of files that are there twice.
+        points: as `TrackerConformance.points`; without it nothing is said of the tracked system's charts.
 
     Raises:
         ConformanceError: the tracker does not keep the contract.
@@ -232,6 +242,12 @@ def check_tracker(factory: Callable[[Path], Tracker], read_back: Callable[[str],
 
         def read_back(self, path: str) -> bytes | None:
             return read_back(path) if read_back is not None else None
+
+        def listed(self) -> Sequence[str] | None:
+            return listed() if listed is not None else None
+
+        def points(self, name: str) -> Sequence[tuple[int, float]] | None:
+            return points(name) if points is not None else None
 
         def _is_back(self, path: str, expected: bytes) -> None:
             if read_back is not None:

@@ -47,7 +47,7 @@ def check_names(names: Named | Sequence[Named]) -> tuple[Named, ...]:
                 raise ArgumentError(f"there is no tracker named {tracker!r}; known trackers: {offered}")
             if colon and not run:
                 raise ArgumentError(f"{name!r} names no run: say {tracker!r}, or {tracker + ':RUN'!r} for one that exists")
-        elif not isinstance(name, Tracker):  # a class that makes trackers has all the methods, too
+        elif not isinstance(name, (type, Tracker)):  # what a class makes is looked at when it is made
             raise ArgumentError(f"a tracker is a name or an object with name, put, refresh, where and close, not {type(name).__name__}")
     return asked
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attnlog.errors import ArgumentError, AttnlogError, RunNotFoundError
+from attnlog.errors import ArgumentError, AttnlogError, RunError, RunNotFoundError
 from attnlog.format.encode import sha256
 from attnlog.format.read import verify
 from attnlog.store.folder import prepare
@@ -39,8 +39,18 @@ def fetch(source: Source, directory: str | os.PathLike[str], *, advance: Callabl
     Raises:
         RunNotFoundError: there is no run at the source.
         ArgumentError: the folder holds another run.
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written; what came before stays, and counts when it is fetched again.
     """
+    try:
+        return _fetched(source, directory, advance)
+    except OSError as error:
+        if isinstance(error, AttnlogError):
+            raise
+        remedy = "make room or name another folder, and run it again"
+        raise RunError(f"{source.place} cannot be fetched into {directory} ({error}): {remedy}") from None
+
+
+def _fetched(source: Source, directory: str | os.PathLike[str], advance: Callable[[int], None]) -> Fetched:
     found = {name: source.get(name) for name in manifests_in(source)}
     if not found:
         raise RunNotFoundError(f"there is no run at {source.place}: no manifest-….jsonl")

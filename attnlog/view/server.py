@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnlog.errors import ArgumentError, AttnlogError, RunNotFoundError
-from attnlog.view.web import ARROW, HEADERS, STATIC, byte_range, studio_page
+from attnlog.view.web import ARROW, HEADERS, STATIC, byte_range, entity_tag, is_known, studio_page
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -83,7 +83,12 @@ def application(runs: Mapping[str, Path]) -> Starlette:
         if path is None:
             return _refuse(404, "no such run")
         texts = [{"name": name, "text": (path / name).read_bytes().decode("utf-8", "replace")} for name in manifest_names(path)]
-        return JSONResponse({"manifests": texts}, headers=HEADERS)
+        response = JSONResponse({"manifests": texts}, headers=HEADERS)
+        tag = entity_tag(bytes(response.body))
+        if is_known(request.headers.get("if-none-match"), tag):
+            return Response(status_code=304, headers={**HEADERS, "ETag": tag})
+        response.headers["ETag"] = tag
+        return response
 
     def asset(request: Request) -> Response:
         path, inside = runs.get(request.path_params["run"]), request.path_params["path"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -35,6 +36,17 @@ def studio_page(title: str, host: Mapping[str, Any]) -> str:
         f"<title>{html.escape(title)}</title><link rel='icon' href='data:,'></head><body>"
         f'<script type="application/json" id="attnlog-host">{said}</script><script src="studio.js"></script></body></html>'
     )
+
+
+def entity_tag(answer: bytes) -> str:
+    """Name an answer's bytes, so that who has them already need not be sent them again."""
+    return f'"{hashlib.sha256(answer).hexdigest()[:32]}"'
+
+
+def is_known(asked: str | None, tag: str) -> bool:
+    """Whether an If-None-Match header names this answer."""
+    # A proxy that compresses may have made the tag a weak one.
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in (asked or "").split(","))
 
 
 def byte_range(asked: str | None, size: int) -> tuple[int, int] | None:

@@ -1,12 +1,14 @@
-// Builds the one classic script that every host page loads, or (--check) says whether the committed one is stale.
+// Builds the one classic script that every host page loads, and Comet's own part beside it, or (--check) says which of the committed ones is stale.
 import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const panels = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(panels, "..", "attnlog", "view", "static", "studio.js");
+// Comet's panel begins its class with this text, so it is a script of its own.
+const comet = join(panels, "..", "integrations", "attnlog_integrations", "comet", "panel.js");
 const notices = join(panels, "..", "attnlog", "view", "static", "studio.licenses.txt");
 const maxGzip = 150_000;
 
@@ -64,6 +66,11 @@ export async function bundle() {
   return text;
 }
 
+async function cometPart() {
+  const result = await build({ ...common, entryPoints: ["src/host/comet.ts"] });
+  return result.outputFiles[0].text;
+}
+
 function licences() {
   const parts = ["@uwdata/flechette", "@noble/hashes"].map((name) => {
     const folder = join(panels, "node_modules", name);
@@ -74,12 +81,16 @@ function licences() {
 }
 
 const text = await bundle();
-const legal = licences();
 const size = gzipSync(text, { level: 9 }).length;
 if (size > maxGzip) {
   console.error(`studio.js is ${size} bytes gzipped, more than ${maxGzip}`);
   process.exit(1);
 }
+const files = [
+  [target, text],
+  [notices, licences()],
+  [comet, await cometPart()],
+];
 if (process.argv.includes("--check")) {
   const read = (path) => {
     try {
@@ -88,15 +99,15 @@ if (process.argv.includes("--check")) {
       return "";
     }
   };
-  if (read(target) !== text || read(notices) !== legal) {
-    console.error(
-      "attnlog/view/static/studio.js is not what panels/src builds: run `npm run build` in panels and commit it",
-    );
+  const stale = files
+    .filter(([path, built]) => read(path) !== built)
+    .map(([path]) => relative(join(panels, ".."), path));
+  if (stale.length) {
+    console.error(`${stale.join(", ")}: not what panels/src builds. Run \`npm run build\` in panels and commit it`);
     process.exit(1);
   }
-  console.log("studio.js is fresh");
+  console.log("studio.js and panel.js are fresh");
 } else {
-  writeFileSync(target, text);
-  writeFileSync(notices, legal);
+  for (const [path, built] of files) writeFileSync(path, built);
   console.log(`studio.js ${text.length} bytes, ${size} gzipped`);
 }

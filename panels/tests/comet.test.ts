@@ -1,62 +1,18 @@
 // Comet as a host: whichever way keeps the bytes is taken, and bytes that text delivery destroyed are refused with a reason.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { AttnlogError, AssetError, NotRecordedError } from "../src/decode/errors";
-import { readOptions, VIEWS } from "../src/host/comet/options";
-import { kept } from "../src/host/comet/panel";
-import { VIEWS as REGISTRY } from "../src/views/registry";
-import { type CometApi, type CometAsset, CometSource } from "../src/host/comet/source";
-
-const PATH = "step-00000001/w-0/index.arrow";
-const ARROW = Uint8Array.from(
-  [..."ARROW1\0\0"]
-    .map((c) => c.charCodeAt(0))
-    .concat(
-      [0xff, 0xfe, 0, 200, 7],
-      [..."ARROW1"].map((c) => c.charCodeAt(0)),
-    ),
-);
-const RECORD = { path: PATH, kind: "index", bytes: ARROW.length };
-const MANIFEST = `${JSON.stringify({ type: "commit", n: 0, inputs: RECORD, assets: [] })}\n`;
-
-function asset(fileName: string, more: Partial<CometAsset> = {}): CometAsset {
-  return {
-    assetId: fileName,
-    fileName: `attnlog/${fileName}`,
-    createdAt: 1,
-    link: `https://comet.test/${fileName}`,
-    ...more,
-  };
-}
-
-function comet(
-  give: (asset: string, type: string | undefined) => unknown,
-  assets = [asset("manifest-w.jsonl"), asset(PATH)],
-): CometApi {
-  return {
-    experimentAssets: async () => assets,
-    experimentAsset: async (_key, id, type) => (id.endsWith(".jsonl") ? MANIFEST : give(id, type)),
-    experimentName: async () => "run one",
-  };
-}
-
-const noLink = async () => new Response("no", { status: 403 });
+import type { CometApi } from "../src/host/comet/api";
+import { toBytes } from "../src/host/comet/bytes";
+import { CometSource } from "../src/host/comet/source";
+import { ARROW, asset, comet, elapsing, MANIFEST, noLink, PATH, silence } from "./comet";
 
 async function got(api: CometApi, download: (url: string) => Promise<Response> = noLink) {
   const source = new CometSource(api, ["key"], download);
   await source.manifests("key");
   return source.get("key", PATH);
 }
-
-test("an experiment is a run, under its name", async () => {
-  assert.deepEqual(
-    await new CometSource(
-      comet(() => null),
-      ["key"],
-    ).runs(),
-    [{ id: "key", name: "run one" }],
-  );
-});
 
 test("of a manifest that was replaced the newest is read", async () => {
   const api = comet(
@@ -151,52 +107,6 @@ test("a way that worked is asked first the next time", async () => {
   assert.deepEqual(asked, ["arraybuffer", "blob", "blob"]);
 });
 
-test("experiments without attention are left out, and one that Comet no longer knows", async () => {
-  const api = comet(() => null);
-  api.experimentAssets = async (key) => {
-    if (key === "gone") throw new Error("404");
-    return key === "empty" ? [asset("../model.pt", { fileName: "model.pt" })] : [asset("manifest-w.jsonl")];
-  };
-  api.experimentName = async (key) => `run ${key}`;
-  const found = await new CometSource(api, ["empty", "gone", "one", "two"]).runs();
-  assert.deepEqual(
-    found.map(({ id }) => id),
-    ["one", "two"],
-  );
-});
-
-test("what is to be done is said where no experiment is chosen, and where none has attention", async () => {
-  const api = comet(() => null, []);
-  const said = async (keys: string[]) => {
-    const error = await new CometSource(api, keys).runs().then(
-      () => assert.fail("there is nothing to show"),
-      (error) => error as AttnlogError,
-    );
-    return `${error.name}: ${error.message} ${error.remedy}`;
-  };
-  assert.match(await said([]), /^RunNotFoundError: No experiment is chosen\. Show experiments in the table/);
-  assert.match(await said(["a"]), /The chosen experiment has no attention.*tracker="comet"/);
-  assert.match(await said(["a", "b"]), /None of the 2 chosen experiments has attention.*attnlog sync RUN/);
-  api.experimentAssets = async () => Promise.reject(new Error("401 https://comet.test?apiKey=secret"));
-  const refused = await said(["a"]);
-  assert.match(refused, /^CometTransportError: Comet did not list the assets of 1 of 1 experiments \(401 …\)/);
-});
-
-test("an experiment's assets are listed once before it is shown, and anew when new steps are looked for", async () => {
-  let lists = 0;
-  const api = comet(() => null);
-  api.experimentAssets = async () => {
-    lists++;
-    return [asset("manifest-w.jsonl")];
-  };
-  const source = new CometSource(api, ["one"]);
-  await source.runs();
-  await source.manifests("one");
-  assert.equal(lists, 1);
-  await source.manifests("one");
-  assert.equal(lists, 2);
-});
-
 test("a link whose store refuses cookies is asked without them", async () => {
   const asked: unknown[] = [];
   const download = async (_url: string, init?: RequestInit) => {
@@ -214,43 +124,145 @@ test("a link whose store refuses cookies is asked without them", async () => {
   assert.deepEqual(asked, ["include", "omit"]);
 });
 
-test("options of the panel become an address, and what cannot be read is told", () => {
-  assert.deepEqual(readOptions({}), { state: "", theme: null, said: "" });
-  assert.deepEqual(readOptions(undefined).state, "");
-  const all = { view: "neuron", step: 300, input: 1, layer: "2", heads: [0, 3], pair: "ab", theme: "dark", other: 1 };
-  assert.deepEqual(readOptions(all), {
-    state: "#view=neuron&step=300&input=1&layer=2&heads=0,3&pair=ab",
-    theme: "dark",
-    said: "",
-  });
-  assert.equal(readOptions({ heads: "all", layer: "" }).state, "");
-  const { state, said } = readOptions({ view: "pie", layer: "three", heads: "0, 1" });
-  assert.equal(state, "#heads=0,1");
-  assert.match(said, /view is "pie", and may be: model, head, .*; layer is "three"/);
-});
-
-test("options know the views there are", () => {
-  assert.deepEqual(
-    REGISTRY.map(({ name }) => name),
-    [...VIEWS],
-  );
-});
-
-test("what is on screen stays where other experiments are chosen", () => {
-  const shown = (hash: string, id: string) => ({ state: () => hash, inspect: () => ({ run: { id } }) });
-  const hash = "#view=model&run=a&step=3&compare=run%3Ab%3Bstep%3A2&side=diff";
-  assert.equal(kept(shown(hash, "a"), "", ["b", "a"]), "#view=model&step=3&compare=run%3Ab%3Bstep%3A2&side=diff&run=a");
-  assert.equal(kept(shown(hash, "a"), "", ["a"]), "#view=model&step=3&side=diff&run=a");
-  assert.equal(kept(shown(hash, "a"), "", ["b"]), "#view=model&step=3&compare=run%3Ab%3Bstep%3A2&side=diff");
-  assert.equal(kept(shown("#view=head", "a"), "", ["a", "c"]), "#view=head&run=a");
-  const nothing = { state: () => "#view=head", inspect: () => ({ run: null }) };
-  assert.equal(kept(nothing, hash, ["a"]), hash);
-});
-
 test("errors of a script with classes of its own are known by their names", async () => {
   const error = await got(comet(() => null)).catch((error) => error);
   assert.ok(error instanceof AssetError && error instanceof AttnlogError && !(error instanceof NotRecordedError));
   const foreign = Object.assign(new Error("x"), { kinds: ["NotRecordedError", "AttnlogError"] });
   assert.ok(foreign instanceof NotRecordedError);
   assert.ok(!(new Error("x") instanceof AttnlogError));
+});
+
+test("bytes and text are taken from buffers of another realm, and from answers that wrap them", async () => {
+  const bytes = `[${[...ARROW]}]`;
+  for (const made of [
+    `new Uint8Array(${bytes}).buffer`,
+    `new Uint8Array(${bytes})`,
+    `({ data: new Uint8Array(${bytes}).buffer })`,
+  ]) {
+    const found = await toBytes(runInNewContext(made));
+    assert.deepEqual(found, ARROW, made);
+    assert.ok(found.buffer instanceof ArrayBuffer, made);
+  }
+  const letters = `new Uint8Array([${[...new TextEncoder().encode(MANIFEST)]}])`;
+  const answers = [
+    runInNewContext(`${letters}.buffer`),
+    runInNewContext(`({ data: ${letters}.buffer, status: 200 })`),
+    { data: MANIFEST, status: 200 },
+    { data: JSON.parse(MANIFEST), status: 200 },
+    new Blob([MANIFEST]),
+    new Response(MANIFEST),
+  ];
+  for (const answer of answers) {
+    const api = comet(() => null);
+    api.experimentAsset = async () => answer;
+    const [manifest] = await new CometSource(api, ["key"], noLink).manifests("key");
+    assert.equal(manifest!.text.trim(), MANIFEST.trim());
+  }
+});
+
+test("of a manifest that was pruned the newest is read, though another is longer; without times the longest", async () => {
+  const read = async (...times: (number | null)[]) => {
+    const sizes = [900, 100];
+    const assets = times.map((createdAt, n) =>
+      asset("manifest-w.jsonl", { assetId: `${sizes[n]}.jsonl`, createdAt, fileSize: sizes[n]! }),
+    );
+    let asked = "";
+    const api = comet(() => null, assets);
+    api.experimentAsset = async (_key, id) => {
+      asked = id;
+      return MANIFEST;
+    };
+    await new CometSource(api, ["key"]).manifests("key");
+    return asked;
+  };
+  assert.equal(await read(1, 2), "100.jsonl");
+  assert.equal(await read(2, 1), "900.jsonl");
+  assert.equal(await read(null, null), "900.jsonl");
+});
+
+test("a typed call that is never answered gives way to the asset's link", async (t) => {
+  const asked: (string | undefined)[] = [];
+  const api = comet((_id, type) => {
+    asked.push(type);
+    return silence();
+  });
+  assert.deepEqual(await elapsing(t, () => got(api, async () => new Response(ARROW))), ARROW);
+  assert.deepEqual(asked, ["arraybuffer"]);
+});
+
+test("where nothing is ever answered that is said, and what a large asset may take longer is waited for", async (t) => {
+  const download = silence;
+  await assert.rejects(
+    elapsing(t, () => got(comet(silence), download)),
+    /index\.arrow as it was logged \(arraybuffer: no answer within 20 s; link: no answer.*; blob: no answer/,
+  );
+});
+
+test("a list of assets that never comes is said", async (t) => {
+  const api = comet(() => null);
+  api.experimentAssets = silence;
+  await assert.rejects(
+    elapsing(t, () => new CometSource(api, ["key"]).runs()),
+    /did not list .* \(no answer within 20 s/,
+  );
+});
+
+test("where only the copies as text are whole, each asset after the first is asked for once", async () => {
+  const paths = [1, 2, 3].map((n) => `step-0000000${n}/w-0/index.arrow`);
+  const calls: string[] = [];
+  const copy = JSON.stringify({ base64: btoa(String.fromCharCode(...ARROW)) });
+  const api = comet(
+    (id, type) => {
+      calls.push(id.endsWith(".json") ? "copy" : String(type));
+      return id.endsWith(".json") ? copy : new TextDecoder().decode(ARROW);
+    },
+    [asset("manifest-w.jsonl"), ...paths.flatMap((path) => [asset(path), asset(`${path}.json`)])],
+  );
+  const source = new CometSource(api, ["key", "other"], noLink);
+  await source.manifests("key");
+  for (const path of paths) assert.deepEqual(await source.get("key", path), ARROW);
+  assert.deepEqual(calls, ["arraybuffer", "blob", "copy", "copy", "copy"]);
+});
+
+test("an experiment without copies is read by the other ways, whatever worked for another", async () => {
+  const copy = JSON.stringify({ base64: btoa(String.fromCharCode(...ARROW)) });
+  const api = comet((id) => (id.endsWith(".json") ? copy : new TextDecoder().decode(ARROW)));
+  api.experimentAssets = async (key) => [
+    asset("manifest-w.jsonl"),
+    asset(PATH),
+    ...(key === "with" ? [asset(`${PATH}.json`)] : []),
+  ];
+  const source = new CometSource(api, ["with", "without"], noLink);
+  assert.deepEqual(await source.get("with", PATH), ARROW);
+  await assert.rejects(source.get("without", PATH), /bytes were replaced.*base64 copy: none was logged/);
+});
+
+test("a manifest is fetched again only when it is another asset", async () => {
+  let id = "one.jsonl";
+  const asked: string[] = [];
+  const api = comet(() => null);
+  api.experimentAssets = async () => [asset("manifest-w.jsonl", { assetId: id })];
+  api.experimentAsset = async (_key, wanted) => {
+    asked.push(wanted);
+    return `${MANIFEST}${wanted}\n`;
+  };
+  const source = new CometSource(api, ["key"]);
+  const texts: string[] = [];
+  for (const now of ["one.jsonl", "one.jsonl", "two.jsonl", "two.jsonl"]) {
+    id = now;
+    texts.push((await source.manifests("key"))[0]!.text.split("\n")[1]!);
+  }
+  assert.deepEqual(texts, ["one.jsonl", "one.jsonl", "two.jsonl", "two.jsonl"]);
+  assert.deepEqual(asked, ["one.jsonl", "two.jsonl"]);
+});
+
+test("a word of Comet's own is no manifest", async () => {
+  const api = comet(() => null);
+  api.experimentAsset = async (_key, _id, type) => (type === "text" ? { message: "unknown type" } : MANIFEST);
+  assert.equal((await new CometSource(api, ["key"], noLink).manifests("key"))[0]!.text, MANIFEST);
+  api.experimentAsset = async () => "not found";
+  await assert.rejects(
+    new CometSource(api, ["key"], noLink).manifests("key"),
+    /did not give manifest-w\.jsonl \(text: it is not the text that was logged; .*link: HTTP 403\)/,
+  );
 });

@@ -1,6 +1,7 @@
 """Makes the pictures of docs/guides/mlflow.md: the viewer in the artifact pane, and the page, each on a real server in Chromium.
 
-python scripts/hosts/mlflow_pictures.py [RUN_FOLDER]    default: the newest run of demo-runs/, else a small one made here
+python scripts/hosts/mlflow_pictures.py [FOLDER]    a run, or a folder of runs of which the newest is taken; default: demo-runs/, else a
+small one made here
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         # A copy: delivering leaves notes in the folder.
-        folder = shutil.copytree(Path(sys.argv[1]) if len(sys.argv) > 1 else newest(Path(scratch)), Path(scratch, "copy"))
+        place = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "demo-runs"
+        folder = shutil.copytree(newest(place, Path(scratch)), Path(scratch, "copy"))
         server = Path(scratch, "server")
         server.mkdir()
         with mlflow_server_process(server, "--app-name", "attnlog") as uri:
@@ -38,9 +40,9 @@ def main() -> None:
             browser.close()
 
 
-def newest(scratch: Path) -> Path:
-    """The newest demo run, else a small one."""
-    found = sorted((ROOT / "demo-runs").glob("*/manifest-*.jsonl"), key=lambda manifest: manifest.stat().st_mtime)
+def newest(place: Path, scratch: Path) -> Path:
+    """The newest run of a folder, else a small one."""
+    found = sorted([*place.glob("manifest-*.jsonl"), *place.glob("*/manifest-*.jsonl")], key=lambda manifest: manifest.stat().st_mtime)
     if found:
         return found[-1].parent
     from tests.integrations.files import small_run
@@ -69,9 +71,11 @@ def artifact_pane(page: Any, uri: str, run: str) -> None:
     """The viewer artifact, opened in MLflow's page."""
     page.set_viewport_size({"width": 1680, "height": 1000})
     page.goto(f"{uri}/#/experiments/0/runs/{run}/artifacts/attnlog/viewer.html")
-    page.get_by_role("button", name="close").or_(page.get_by_label("Close")).first.click(timeout=60_000)  # of MLflow's assistant
     frame = page.frame_locator("iframe")
     frame.locator('[data-view="head"][data-ready]').first.wait_for(timeout=120_000)
+    assistant = page.get_by_role("button", name="close").or_(page.get_by_label("Close")).first
+    if assistant.is_visible():
+        assistant.click()
     frame.get_by_label("layer", exact=True).select_option("1")
     frame.locator('[data-view="head"][data-ready$="/1"]').first.wait_for()
     taken(page, "mlflow-artifact.png")

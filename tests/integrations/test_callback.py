@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 import attnlog
+from attnlog.delivery.tracker import Entry
 from attnlog.errors import ArgumentError, InputError
 from attnlog_integrations.transformers import AttentionCallback
 from tests.conftest import build
@@ -26,6 +29,47 @@ def train(folder: Path, callback: AttentionCallback, *, resume: str | None = Non
 def commits(folder: Path) -> list[Any]:
     """Every commit in a run folder, of every writer."""
     return [commit for manifest in attnlog.open(folder).manifests for commit in manifest.commits]
+
+
+class Kept:
+    """A tracker that keeps what each asset is said to be of."""
+
+    name = "kept"
+    entries: ClassVar[list[Entry]] = []
+
+    def __init__(self, directory: Path) -> None:
+        Kept.entries = []
+
+    def put(self, entry: Entry, file: Path) -> None:
+        Kept.entries.append(entry)
+
+    def refresh(self, run: Path) -> None: ...
+    def where(self) -> str | None: ...
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("strategy", ["steps", "best"])
+def test_assets_go_to_a_tracker_with_the_checkpoint_that_follows_their_evaluation(tmp_path: Path, tokenizer: Any, strategy: str) -> None:
+    best = {"metric_for_best_model": "eval_loss"} if strategy == "best" else {}
+    callback = AttentionCallback(TEXTS, tracker=Kept, directory=tmp_path / "runs", tokenizer=tokenizer)
+    train(tmp_path, callback, save_strategy=strategy, **best)
+    assets = {entry.path: entry for entry in Kept.entries if entry.kind == "attention"}
+    assert {entry.step: entry.checkpoint for entry in assets.values()} == {n: str(tmp_path / "out" / f"checkpoint-{n}") for n in (2, 4)}
+    assert all("eval_loss" in entry.metrics for entry in assets.values())
+
+
+def test_what_no_checkpoint_follows_is_delivered_while_the_training_goes_on(tmp_path: Path, tokenizer: Any) -> None:
+    class Looks(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            while state.global_step == 4 and not any(entry.step == 2 for entry in Kept.entries):
+                time.sleep(0.01)
+
+    callback = AttentionCallback(TEXTS, tracker=Kept, directory=tmp_path / "runs", tokenizer=tokenizer)
+    trained = trainer(tmp_path, [callback, Looks()], save_strategy="best", metric_for_best_model="eval_loss")
+    trained._determine_best_metric = lambda metrics, trial: False  # none is the best: nothing is saved
+    trained.train()
+    callback.close()
+    assert {entry.checkpoint for entry in Kept.entries if entry.kind == "attention"} == {None}
 
 
 @pytest.mark.parametrize(

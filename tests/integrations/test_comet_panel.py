@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,16 +146,6 @@ def test_what_a_command_lacks_is_said() -> None:
     assert "--upload needs --workspace" in command("--upload")[1]
     assert "are for --upload" in command("x.zip", "--workspace", "team")[1]
     assert "is not the name of a workspace" in command("--upload", "--workspace", "my team&x=1")[1]
-
-
-def test_the_host_part_of_the_panel_is_what_its_source_builds() -> None:
-    esbuild = ROOT / "panels" / "node_modules" / ".bin" / "esbuild"
-    if shutil.which("node") is None or not esbuild.exists():
-        pytest.skip("needs node and npm ci in panels/")
-    flags = ["--bundle", "--minify", "--format=iife", "--charset=ascii", "--legal-comments=none"]
-    flags += ["--target=chrome109,firefox115,safari16.4"]
-    built = subprocess.run([esbuild, "src/host/comet.ts", *flags], cwd=ROOT / "panels", check=True, capture_output=True).stdout
-    assert (ROOT / "integrations/attnlog_integrations/comet/panel.js").read_bytes() == built
 
 
 @pytest.mark.parametrize("delivery", ["arraybuffer", "blob", "link"])

@@ -111,6 +111,9 @@ def test_every_byte_comes_back_from_s3_and_from_a_folder_whole_and_by_parts(
         assert (beyond.status_code, beyond.content) == (416, b"")
     said = requests.get(f"{mlflow_page}/attnlog/manifests", params={"run_id": run}, timeout=60).json()["manifests"]
     assert {one["name"]: one["text"].encode() for one in said} == {p: d for p, d in files(folder).items() if p.endswith(".jsonl")}
+    tag = requests.get(f"{mlflow_page}/attnlog/manifests", params={"run_id": run}, timeout=60).headers["ETag"]
+    again = requests.get(f"{mlflow_page}/attnlog/manifests", params={"run_id": run}, headers={"If-None-Match": tag}, timeout=60)
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_only_files_of_a_run_are_given(mlflow_page: str, folder: Path) -> None:

@@ -45,9 +45,7 @@ def behind_prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def server(
-    request: pytest.FixtureRequest, tmp_path: Path, s3: dict[str, str], mlflow_page: str, monkeypatch: pytest.MonkeyPatch
-) -> Server:
+def server(request: pytest.FixtureRequest, tmp_path: Path, s3: dict[str, str], mlflow_page: str, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The kind of server that a test names, with two runs that our tracker delivered there."""
     kind = request.param
     uri = {"prefix": "behind_prefix", "login and prefix": "mlflow_login"}.get(kind)
@@ -77,7 +75,20 @@ def demo(mlflow_page: str, tmp_path_factory: pytest.TempPathFactory) -> Server:
     folder = tmp_path_factory.mktemp("demo")
     environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_page, "PYTHONPATH": str(ROOT)}
     for name, steps in zip(NAMES, ("4", "8"), strict=True):
-        command = [sys.executable, "-W", "ignore", "examples/demo.py", "--runs", str(folder), "--steps", steps, "--every", "4", "--name", name]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "examples/demo.py",
+            "--runs",
+            str(folder),
+            "--steps",
+            steps,
+            "--every",
+            "4",
+            "--name",
+            name,
+        ]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     client = MlflowClient(mlflow_page)

@@ -204,9 +204,22 @@ class NeedsSomethingToClose(Shelf):
         self.kept[0]
 
 
+class PendsForEver(Shelf):
+    """Breaks: what was put has arrived when it is closed."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.pending: set[str] = set()
+
+    def put(self, entry: Entry, file: Path) -> None:
+        super().put(entry, file)
+        self.pending.add(entry.path)
+
+
 @pytest.mark.parametrize(
     ("broken", "promise", "message"),
     [
+        (PendsForEver, "every_file_comes_back", "is still pending after close"),
         (ReadsLater, "every_file_comes_back", "is not there after close"),
         (KeepsTheFirstManifest, "longer_manifest", "the longer manifest did not replace the first"),
         (BoundToItsThread, "every_file_comes_back", "another thread"),
@@ -241,6 +254,22 @@ def test_a_broken_tracker_fails_the_test_of_the_promise_it_breaks(broken: type[S
 def test_a_thing_without_the_methods_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(ConformanceError, match="lacks one of"):
         check_tracker(lambda directory: object())  # type: ignore[arg-type, return-value]  # the fault that is tested
+
+
+def test_without_a_test_runner_as_much_is_checked_as_is_given() -> None:
+    made: list[AppendsAgain] = []
+
+    def factory(directory: Path) -> AppendsAgain:
+        made.append(AppendsAgain(directory))
+        return made[-1]
+
+    def read_back(path: str) -> bytes | None:
+        return dict(made[-1].kept).get(path)
+
+    check_tracker(factory)
+    check_tracker(factory, read_back)  # nobody could tell
+    with pytest.raises(ConformanceError, match="is there [0-9]+ times"):
+        check_tracker(factory, read_back, listed=lambda: [path for path, _ in made[-1].kept])
 
 
 def test_the_class_runs_as_a_test_module_of_somebody_elses(tmp_path: Path) -> None:

@@ -71,6 +71,23 @@ def test_a_class_makes_a_tracker_for_each_run(tmp_path: Path) -> None:
     assert [tracker.directory.name for tracker in made] == ["one", "two"]  # type: ignore[attr-defined]
 
 
+def test_a_class_may_name_itself_when_it_is_made(tmp_path: Path) -> None:
+    class Late(Other):
+        name: str
+
+        def __init__(self, directory: Path | None = None) -> None:
+            super().__init__(directory)
+            self.name = "late"
+
+    del Other.name
+    try:
+        assert [tracker.name for tracker in find_trackers(Late, tmp_path)] == ["local", "late"]
+    finally:
+        Other.name = "other"
+    with pytest.raises(ArgumentError, match="'Path' made a PosixPath, which lacks part of"):
+        find_trackers(Path, tmp_path)  # type: ignore[arg-type]  # the fault that is tested
+
+
 def test_a_factorys_own_error_is_told_without_secrets(tmp_path: Path) -> None:
     class Failing(Other):
         def __init__(self, directory: Path | None = None) -> None:

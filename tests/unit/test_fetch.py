@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import attnlog
 from attnlog.cli import main
-from attnlog.errors import ArgumentError, RunNotFoundError
+from attnlog.errors import ArgumentError, RunError, RunNotFoundError
 from attnlog.store.fetch import fetch
 from attnlog.store.source import FolderSource, Range
 from attnlog.testing import small_run
@@ -78,6 +78,24 @@ def test_what_is_damaged_or_missing_at_the_source_is_told_and_the_rest_comes(fol
     assert f"left out: {gone}: " in result.stderr and "is not in" in result.stderr
     assert f"left out: {bad}: " in result.stderr and "was changed after it was written" in result.stderr
     assert attnlog.open(tmp_path / "here").read(1).weights("self", 0).shape == (2, 4, 4)
+
+
+def test_a_disk_that_is_full_is_said_and_what_came_before_counts(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, written = Path.write_bytes, []
+
+    def full(self: Path, data: bytes) -> int:
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(self)
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match="cannot be fetched into .*No space left on device.*run it again"):
+        fetch(FolderSource(folder), tmp_path / "here")
+    monkeypatch.undo()
+    told = fetch(FolderSource(folder), tmp_path / "here")
+    assert told.there == 3
+    assert tree(tmp_path / "here") == tree(folder)
 
 
 def test_another_runs_folder_is_refused(folder: Path, tmp_path: Path) -> None:

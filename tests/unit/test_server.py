@@ -55,6 +55,15 @@ def test_manifests_come_as_they_are(client):
     assert found == [{"name": "manifest-golden-1.jsonl", "text": (GOLDEN / "decoder/manifest-golden-1.jsonl").read_text()}]
 
 
+def test_manifests_that_are_known_are_not_sent_again(client):
+    first = client.get("/api/runs/decoder/manifests")
+    tag = first.headers["etag"]
+    for said in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = client.get("/api/runs/decoder/manifests", headers={"If-None-Match": said})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get("/api/runs/decoder/manifests", headers={"If-None-Match": '"other"'}).content == first.content
+
+
 def test_assets_come_whole_and_by_ranges(client, path):
     url = f"/api/runs/decoder/assets/{path.relative_to(GOLDEN / 'decoder')}"
     data = path.read_bytes()

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attnlog.errors import AssetMissing, AssetSchemaError, AttnlogError
-from attnlog.view.web import ARROW, HEADERS, STATIC, byte_range, studio_page
+from attnlog.view.web import ARROW, HEADERS, STATIC, byte_range, entity_tag, is_known, studio_page
 from attnlog_integrations.mlflow.internals import TrackingServer
 from attnlog_integrations.mlflow.link import TAG
 from attnlog_integrations.mlflow.stored import Reader
@@ -97,7 +97,11 @@ def routes(server: TrackingServer) -> Blueprint:
     @route("/manifests")
     def manifests() -> Response:
         run, _ = asked_run()
-        return jsonify({"manifests": reader.manifests(run.info.run_id, server.artifacts(run))})
+        made = jsonify({"manifests": reader.manifests(run.info.run_id, server.artifacts(run))})
+        tag = entity_tag(made.get_data())
+        made = make_response("", 304) if is_known(request.headers.get("If-None-Match"), tag) else made
+        made.headers["ETag"] = tag
+        return made
 
     @route("/asset")
     def asset() -> Response:

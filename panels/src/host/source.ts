@@ -32,6 +32,8 @@ export interface Source {
   moreRuns?(): Promise<RunName[]>;
   /** A run that `runs` may not have given; null where there is none. */
   findRun?(id: string): Promise<RunName | null>;
+  /** Takes who is told what becomes known of a run later: its name, its status, or that there is one more. */
+  follow?(told: (run: RunName) => void): void;
   manifests(run: string): Promise<Manifest[]>;
   /**
    * Bytes of one asset; with a range just these. The answer's buffer holds nothing else. `arrived` may be told how many bytes
@@ -51,4 +53,6 @@ export interface Source {
   noun?: string;
   /** Milliseconds between looks for new steps while the page is visible; absent: the run cannot grow. */
   poll?: number;
+  /** The same of one run: one that has ended is looked at more rarely. */
+  pollOf?(run: RunName): number;
 }

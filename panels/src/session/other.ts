@@ -3,7 +3,8 @@ import type { Decoder } from "../decode/decoder";
 import { NotRecordedError, RunNotFoundError } from "../decode/errors";
 import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
-import type { RunName, Source } from "../host/source";
+import type { Manifest, RunName, Source } from "../host/source";
+import { grown } from "./growth";
 import type { Progress } from "./progress";
 import type { RunList } from "./runs";
 import { findLayer, makeScene, type Scene } from "./scene";
@@ -21,6 +22,14 @@ interface Opened {
   record: RunRecord;
   store: Store;
 }
+
+interface Kept extends Opened {
+  /** Its manifests as they were read. */
+  text: string;
+}
+
+/** Runs kept beside the one that is open: each may hold hundreds of megabytes of what was decoded. */
+const KEPT = 2;
 
 const scenes = new WeakMap<Commit, Scene>();
 
@@ -44,7 +53,10 @@ export function nearestStep(commits: readonly Commit[], wanted: number | null): 
 }
 
 export class Others {
-  private readonly runs = new Map<string, Promise<Opened>>();
+  /** The one compared with last comes last. */
+  private readonly runs = new Map<string, Promise<Kept>>();
+  /** Counts what has been read anew. */
+  version = 0;
 
   constructor(
     private readonly source: Source,
@@ -57,17 +69,36 @@ export class Others {
     return (await this.open(run)).record.commits.map((one) => one.step);
   }
 
-  private open(run: string): Promise<Opened> {
-    let opened = this.runs.get(run);
-    if (!opened) {
-      opened = this.source.manifests(run).then((manifests) => ({
-        record: mergeManifests(manifests),
-        store: new Store(this.source, run, this.decoder, this.progress),
-      }));
-      this.runs.set(run, opened);
-      opened.catch(() => this.runs.delete(run));
-    }
+  /** Reads a run's manifests again; whether it has gone on. */
+  async refresh(run: string): Promise<boolean> {
+    const kept = await this.runs.get(run);
+    if (!kept) return false;
+    const manifests = await this.source.manifests(run);
+    const text = JSON.stringify(manifests);
+    if (text === kept.text) return false;
+    kept.record = grown(kept.record.commits, mergeManifests(manifests));
+    kept.text = text;
+    this.version++;
+    return true;
+  }
+
+  private open(run: string): Promise<Kept> {
+    const opened = this.runs.get(run) ?? this.source.manifests(run).then((manifests) => this.begin(run, manifests));
+    const known = this.runs.delete(run);
+    this.runs.set(run, opened);
+    for (const oldest of [...this.runs.keys()].slice(0, -KEPT)) this.runs.delete(oldest);
+    if (!known) opened.catch(() => this.runs.get(run) === opened && this.runs.delete(run));
     return opened;
+  }
+
+  private begin(run: string, manifests: Manifest[]): Kept {
+    const store = new Store(this.source, run, this.decoder, this.progress);
+    return { record: mergeManifests(manifests), store, text: JSON.stringify(manifests) };
+  }
+
+  /** How many runs are kept. */
+  get size(): number {
+    return this.runs.size;
   }
 
   /** Reads B; fails in words where there is no such run, step, input or layer. */

@@ -5,6 +5,7 @@ import { mergeManifests } from "../decode/manifest";
 import type { Commit, RunRecord } from "../decode/types";
 import type { Manifest, RunName, Source } from "../host/source";
 import { Ahead } from "./ahead";
+import { grown, Retry } from "./growth";
 import { type Address, fromHash, missed } from "./hash";
 import { type Compared, knownScene, lacks, nearestStep, Others, readScene } from "./other";
 import { Pointing } from "./pointing";
@@ -50,7 +51,13 @@ export class Session {
   private turn = 0;
   /** Counts choices of a run: an answer to an older one comes too late. */
   private picks = 0;
+  /** The manifests as they were read last, and as text. */
+  private manifests: readonly Manifest[] = [];
   private manifestText = "";
+  /** For the step that could not be read. */
+  private readonly retry = new Retry();
+  /** Whether B has gone on since it was read. */
+  private behind = false;
   private poller: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
@@ -59,7 +66,11 @@ export class Session {
     useWorker?: boolean,
   ) {
     this.decoder = new Decoder(useWorker);
-    this.list = new RunList(source, () => this.notify());
+    this.list = new RunList(source, () => [this.run?.id, this.state.compare?.run]);
+    // Views tell the names of the runs they show; of all others only lists do, which hear of them by themselves.
+    this.list.subscribe((run) => {
+      if (run && [this.run?.id, this.state.compare?.run].includes(run.id)) this.notify();
+    });
     this.others = new Others(source, this.decoder, this.progress);
   }
 
@@ -129,6 +140,7 @@ export class Session {
     this.record = null;
     this.scene = null;
     this.news = null;
+    this.manifests = [];
     this.manifestText = "";
     this.store = new Store(this.source, run.id, this.decoder, this.progress);
     this.state = { ...this.state, ...address } as State;
@@ -147,6 +159,7 @@ export class Session {
   }
 
   private async begin(manifests: Manifest[]): Promise<void> {
+    this.manifests = manifests;
     this.manifestText = JSON.stringify(manifests);
     this.record = mergeManifests(manifests);
     await this.show();
@@ -179,6 +192,11 @@ export class Session {
   }
 
   private async show(): Promise<void> {
+    if (!this.record) {
+      // Manifests are on their way, or could not be read: nobody knows yet what there is.
+      this.notify();
+      return;
+    }
     const { commits } = this;
     const newest = commits[commits.length - 1];
     if (!newest) {
@@ -211,6 +229,7 @@ export class Session {
   }
 
   private arrive(scene: Scene): void {
+    this.retry.reset();
     this.scene = scene;
     this.state = settle(this.state, scene);
     // Said until something else is chosen.
@@ -223,21 +242,34 @@ export class Session {
 
   /** Reads the other side of a comparison, where there is one that has not been read. */
   private follow(scene: Scene): void {
-    const { state, run, record, store } = this;
+    const { state, run } = this;
     const { compare } = state;
     const key = compare ? JSON.stringify([run?.id, scene.commit.writer, scene.commit.n, state.input, compare]) : "";
     if (key === this.comparedKey) return;
     this.comparedKey = key;
     this.compared = this.comparedError = null;
+    this.readOther();
+  }
+
+  /** Reads B; what is drawn of it stays until that has come. */
+  private readOther(): void {
+    const { state, run, record, store, comparedKey } = this;
+    const { compare } = state;
+    this.behind = false;
     if (!compare || !run || !record || !store) return;
     this.others.read({ run, runs: this.list, opened: { record, store } }, state, compare).then(
-      (compared) => this.compare(key, compared, null),
-      (error) => this.compare(key, null, error),
+      (compared) => this.compare(comparedKey, compared, null),
+      (error) => this.compare(comparedKey, null, error),
     );
   }
 
   private compare(key: string, compared: Compared | null, error: unknown): void {
     if (key !== this.comparedKey) return;
+    if (error) {
+      // Looked for again and again: what was read before is still true, and the same refusal is no news.
+      this.behind = this.compared !== null;
+      if (this.behind || String(error) === String(this.comparedError ?? "")) return;
+    }
     this.compared = compared;
     this.comparedError = error;
     this.notify();
@@ -274,7 +306,8 @@ export class Session {
 
   /** Looks for new steps every few seconds while somebody can see them. */
   private watch(): void {
-    const { poll } = this.source;
+    const { source, run } = this;
+    const poll = (run && source.pollOf?.(run)) ?? source.poll;
     clearTimeout(this.poller);
     if (!poll || this.closed) return;
     this.poller = setTimeout(async () => {
@@ -295,19 +328,32 @@ export class Session {
       }
       const { run } = this;
       const manifests = await this.source.manifests(run.id);
-      const text = JSON.stringify(manifests);
-      if (run !== this.run || text === this.manifestText) return;
+      if (run !== this.run) return;
+      const text = manifests === this.manifests ? this.manifestText : JSON.stringify(manifests);
       if (!this.record) {
         // It could not be read before; while it is being opened that goes on.
-        if (this.phase !== "loading") await this.begin(manifests);
+        if (this.phase !== "loading" && text !== this.manifestText) await this.begin(manifests);
         return;
       }
-      const record = mergeManifests(manifests);
-      this.manifestText = text;
-      this.adopt(record);
+      if (text !== this.manifestText) {
+        const record = mergeManifests(manifests);
+        this.manifests = manifests;
+        this.manifestText = text;
+        this.adopt(record);
+      } else if (this.phase === "error" && this.retry.due()) await this.show();
+      await this.refreshOther();
     } catch {
       // A server that is away for a moment is no news; what is on screen stays true.
     }
+  }
+
+  /** The same for the run that is compared with. */
+  private async refreshOther(): Promise<void> {
+    const { comparedKey, state, run } = this;
+    const other = state.compare?.run;
+    if (!comparedKey || !other || other === run?.id) return;
+    const changed = await this.others.refresh(other);
+    if (comparedKey === this.comparedKey && (changed || this.behind || this.comparedError)) this.readOther();
   }
 
   private adopt(record: RunRecord): void {
@@ -315,14 +361,8 @@ export class Session {
     if (this.comparedError) this.comparedKey = "";
     const before = this.commits;
     const atEnd = before.length === 0 || this.state.step === before[before.length - 1]!.step;
-    // Keep the objects of commits that did not change: decoded scenes hang on them.
-    const known = new Map(before.map((one) => [`${one.writer} ${one.n}`, one]));
-    record.commits = record.commits.map((one) => {
-      const old = known.get(`${one.writer} ${one.n}`);
-      return old ? Object.assign(old, one) : one;
-    });
-    this.record = record;
-    const newest = record.commits[record.commits.length - 1];
+    this.record = grown(before, record);
+    const newest = this.commits[this.commits.length - 1];
     if (!newest) return;
     if (atEnd) this.set({ step: newest.step });
     else {

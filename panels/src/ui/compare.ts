@@ -25,7 +25,7 @@ export class CompareBar {
   private readonly turn: HTMLButtonElement;
   private readonly said = h("span", { class: "compare-said" });
   private readonly error = h("span", { class: "compare-error", role: "alert" });
-  private steps: { run: string; list: number[] } | null = null;
+  private steps: { run: string; version: number; list: number[] } | null = null;
 
   constructor(private readonly session: Session) {
     for (const [side, name, title] of SIDES) {
@@ -48,7 +48,7 @@ export class CompareBar {
     );
     this.picker = new RunPicker(
       session,
-      "run compared with",
+      `${session.source.noun ?? "run"} compared with`,
       (run) => this.pick(run),
       () => session.run?.id ?? null,
     );
@@ -174,22 +174,28 @@ export class CompareBar {
 
   private fillSteps(compare: Other): void {
     const id = compare.run ?? "";
-    if (this.steps?.run !== id) {
-      this.steps = { run: id, list: [] };
-      // A run that cannot be read is said where it is compared.
-      this.session.others.steps(id).then(
-        (list) => {
-          if (this.steps?.run === id) this.steps.list = list;
+    const { others } = this.session;
+    if (this.steps?.run !== id || this.steps.version !== others.version) {
+      const list = this.steps?.run === id ? this.steps.list : [];
+      const asked = { run: id, version: others.version, list };
+      this.steps = asked;
+      others.steps(id).then(
+        (found) => {
+          if (this.steps !== asked) return;
+          asked.list = found;
           this.update();
         },
-        () => undefined,
+        // A run that cannot be read is said where it is compared; it is asked for again when something changes.
+        () => {
+          if (this.steps === asked) this.steps = null;
+        },
       );
     }
     const { compared } = this.session;
     const shown = compare.step ?? compared?.scene.commit.step ?? null;
     fillSelect(
       this.step,
-      this.steps.list.map((one) => ({ value: String(one), name: `step ${one}` })),
+      (this.steps?.list ?? []).map((one) => ({ value: String(one), name: `step ${one}` })),
       String(shown),
     );
   }

@@ -35,6 +35,7 @@ export class Header {
   private readonly kind = h("select", { "aria-label": "kind of attention" });
   private readonly layer = h("select", { "aria-label": "layer" });
   private readonly pair = h("select", { "aria-label": "pair filter" });
+  private readonly step: HTMLElement;
   private readonly slider = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "step" });
   private readonly steps = h("select", { class: "step-list num", "aria-label": "recorded step" });
   private readonly heads: HeadsMenu;
@@ -55,7 +56,7 @@ export class Header {
     const noun = session.source.noun ?? "run";
     this.run = h("select", { "aria-label": noun });
     this.heads = new HeadsMenu((heads) => session.set({ heads }));
-    this.picker = new RunPicker(session, "run", (run) => void session.openRun(run));
+    this.picker = new RunPicker(session, noun, (run) => void session.openRun(run));
     this.pickRun = h("div", { class: "pick pick-run" }, h("span", {}, noun), this.picker.root);
     this.link.textContent = "↗";
     this.picks = {
@@ -82,7 +83,7 @@ export class Header {
       { class: "btn icon", type: "button", "aria-label": "keys", title: "keys (?)", onclick: actions.help },
       "?",
     );
-    const step = h(
+    this.step = h(
       "div",
       { class: "step" },
       h("span", { class: "step-label" }, "step"),
@@ -100,7 +101,7 @@ export class Header {
       this.pickRun,
       this.link,
       this.picks.input,
-      step,
+      this.step,
       this.picks.kind,
       this.picks.layer,
       this.picks.heads,
@@ -167,6 +168,7 @@ export class Header {
       commits.map(({ step }) => ({ value: String(step), name: String(step) })),
       String(session.state.step),
     );
+    this.step.hidden = commits.length === 0 && session.phase !== "loading";
     this.slider.max = String(Math.max(0, commits.length - 1));
     this.slider.disabled = commits.length < 2;
     if (commit) {

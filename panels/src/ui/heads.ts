@@ -2,11 +2,16 @@
 import { headColour } from "../draw/colour";
 import { h } from "./dom";
 
+/** Pixels of the box's width, and of what stays free beside it. */
+const WIDTH = 216;
+const MARGIN = 8;
+
 export class HeadsMenu {
   readonly root: HTMLDetailsElement;
   private readonly said = h("span", { class: "num" });
   private readonly summary = h("summary", { class: "btn" }, this.said);
   private readonly list = h("div", { class: "heads-list" });
+  private readonly box: HTMLElement;
   private heads: number[] = [];
   private chosen: number[] = [];
   private key = "";
@@ -18,12 +23,16 @@ export class HeadsMenu {
       { class: "btn", type: "button", title: "the first of the chosen heads alone", onclick: () => this.first() },
       "one",
     );
-    this.root = h(
-      "details",
-      { class: "heads-menu" },
-      this.summary,
-      h("div", { class: "heads-box", role: "group", "aria-label": "heads shown" }, this.list, all, none),
+    const style = `width:${WIDTH}px`;
+    this.box = h(
+      "div",
+      { class: "heads-box", role: "group", "aria-label": "heads shown", style },
+      this.list,
+      all,
+      none,
     );
+    this.root = h("details", { class: "heads-menu" }, this.summary, this.box);
+    this.summary.addEventListener("click", () => this.place());
     this.root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.root.open) return;
       this.root.open = false;
@@ -43,6 +52,13 @@ export class HeadsMenu {
   }
 
   private readonly close: (event: Event) => void;
+
+  /** Moves the box to the left where it would reach out of the studio, before it opens. */
+  private place(): void {
+    const studio = this.root.closest(".attnlog")?.getBoundingClientRect();
+    const room = (studio?.right ?? Number.POSITIVE_INFINITY) - MARGIN - this.root.getBoundingClientRect().left;
+    this.box.style.left = `${Math.min(0, room - WIDTH)}px`;
+  }
 
   update(heads: number[], chosen: number[]): void {
     this.heads = heads;

@@ -8,21 +8,26 @@ export const MANY = 30;
 /** Rows shown at a time; of more the reader is told to narrow them down. */
 const SHOWN = 200;
 
+interface Row {
+  item: HTMLElement;
+  button: HTMLButtonElement;
+  name: HTMLElement;
+  about: HTMLElement;
+}
+
 export class RunPicker {
   readonly root: HTMLElement;
   private readonly name = h("span", { class: "picker-name" });
   private readonly button: HTMLButtonElement;
   private readonly dialog: HTMLDialogElement;
-  private readonly search = h("input", {
-    type: "search",
-    placeholder: "name, experiment, status or id",
-    "aria-label": "find a run",
-  });
+  private readonly search: HTMLInputElement;
   private readonly group = h("select", { "aria-label": "runs of experiment" });
   private readonly rows = h("ul", { class: "picker-rows" });
   private readonly said = h("p", { class: "picker-said", role: "status" });
+  private readonly noun: string;
+  /** Rows by their run: one that has the focus keeps it while the list is read. */
+  private readonly made = new Map<string, Row>();
   private chosen = "";
-  private drawn = "";
 
   constructor(
     private readonly session: Session,
@@ -31,6 +36,13 @@ export class RunPicker {
     /** A run that cannot be chosen here. */
     private readonly except: () => string | null = () => null,
   ) {
+    const { noun } = session.source;
+    this.noun = noun ?? "run";
+    this.search = h("input", {
+      type: "search",
+      placeholder: noun ? "name or key" : "name, experiment, status or id",
+      "aria-label": `find ${/^[aeiou]/.test(this.noun) ? "an" : "a"} ${this.noun}`,
+    });
     const open = (): void => this.open();
     this.button = h(
       "button",
@@ -71,7 +83,6 @@ export class RunPicker {
 
   private open(): void {
     this.search.value = "";
-    this.drawn = "";
     this.dialog.showModal();
     this.draw();
     this.search.focus();
@@ -87,35 +98,55 @@ export class RunPicker {
     fillSelect(this.group, [{ value: "", name: "all experiments" }, ...options], this.group.value);
     const among = runs.filter((one) => one.id !== this.except());
     const found = matching(among, this.search.value, this.group.value.slice(1) || null);
-    const shown = found.slice(0, SHOWN);
-    const wanted = JSON.stringify([shown, this.chosen]);
-    if (wanted !== this.drawn) {
-      this.drawn = wanted;
-      this.rows.replaceChildren(...shown.map((one) => h("li", {}, this.row(one))));
-    }
-    const count = found.length === among.length ? `${among.length} runs` : `${found.length} of ${among.length} runs`;
+    this.place(found.slice(0, SHOWN));
+    const all = `${among.length} ${this.noun}${among.length === 1 ? "" : "s"}`;
+    const count = found.length === among.length ? all : `${found.length} of ${all}`;
     const rest = found.length > SHOWN ? `, the first ${SHOWN} are shown` : "";
     const failed = list.error ? " · the list could not be read to its end" : "";
     this.said.textContent = `${count}${rest}${list.busy ? " · reading the list…" : failed}`;
   }
 
-  private row(run: RunName): HTMLElement {
+  /** Puts the rows of these runs into their order, and moves none that stands where it should. */
+  private place(shown: readonly RunName[]): void {
+    const focused = [...this.made.values()].find(({ button }) => button === document.activeElement);
+    const wanted = new Set(shown.map((one) => one.id));
+    for (const [id, { item }] of this.made) {
+      if (wanted.has(id)) continue;
+      item.remove();
+      this.made.delete(id);
+    }
+    let next = this.rows.firstElementChild;
+    for (const run of shown) {
+      const { item } = this.row(run);
+      if (item === next) next = item.nextElementSibling;
+      else this.rows.insertBefore(item, next);
+    }
+    if (!focused || focused.button === document.activeElement) return;
+    // What moves loses the focus, and so does what is gone.
+    if (focused.item.isConnected) focused.button.focus({ preventScroll: true });
+    else this.search.focus();
+  }
+
+  private row(run: RunName): Row {
+    const row = this.made.get(run.id) ?? this.make(run.id);
+    const about = aboutOf(run);
+    if (row.name.textContent !== run.name) row.name.textContent = run.name;
+    if (row.about.textContent !== about) row.about.textContent = about;
+    if (run.id === this.chosen) row.button.setAttribute("aria-current", "true");
+    else row.button.removeAttribute("aria-current");
+    return row;
+  }
+
+  private make(id: string): Row {
     const take = (): void => {
       this.dialog.close();
-      this.choose(run.id);
+      this.choose(id);
     };
-    return h(
-      "button",
-      {
-        class: "picker-row",
-        type: "button",
-        "data-run": run.id,
-        "aria-current": run.id === this.chosen,
-        onclick: take,
-      },
-      h("span", { class: "picker-name" }, run.name),
-      h("span", { class: "picker-about num" }, aboutOf(run)),
-    );
+    const [name, about] = [h("span", { class: "picker-name" }), h("span", { class: "picker-about num" })];
+    const button = h("button", { class: "picker-row", type: "button", "data-run": id, onclick: take }, name, about);
+    const row = { item: h("li", {}, button), button, name, about };
+    this.made.set(id, row);
+    return row;
   }
 
   /** Arrows go through the rows, from the search field too, in which Enter takes the first. */

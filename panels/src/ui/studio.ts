@@ -81,10 +81,11 @@ export class Studio {
     this.observer.observe(root);
     this.measure();
     this.release.push(session.subscribe(() => this.update()));
+    this.release.push(session.list.subscribe(() => this.header.update()));
     const onKey = (event: KeyboardEvent): void => {
-      // A dialog has its own keys.
-      if (event.defaultPrevented || !session.scene || (event.target as Element).closest?.("dialog")) return;
-      if (event.key === "Escape" && this.alone !== null && !this.help.open) {
+      // A dialog has its own keys, wherever the focus is: nothing behind it may change unseen.
+      if (event.defaultPrevented || !session.scene || root.querySelector("dialog[open]")) return;
+      if (event.key === "Escape" && this.alone !== null) {
         session.choose({ [ALONE]: null });
         this.update();
         return;
@@ -276,12 +277,13 @@ export class Studio {
 
   private words(): HTMLElement {
     const { session } = this;
-    if (session.phase === "loading") return h("p", { class: "loading", role: "status" }, "Reading the run…");
+    if (session.phase === "loading")
+      return h("p", { class: "loading", role: "status" }, `Reading the ${session.source.noun ?? "run"}…`);
     if (session.phase === "empty" && !session.error) {
       return h(
         "div",
         { class: "notice notice-quiet" },
-        h("p", {}, "Nothing has been recorded in this run yet."),
+        h("p", {}, `Nothing has been recorded in this ${session.source.noun ?? "run"} yet.`),
         h(
           "p",
           { class: "remedy" },

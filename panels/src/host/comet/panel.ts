@@ -1,6 +1,7 @@
 // Draws the studio in Comet's panel, and keeps what is shown when Comet calls again with other experiments.
+import type { CometApi } from "./api";
 import { readOptions } from "./options";
-import { type CometApi, CometSource } from "./source";
+import { CometSource } from "./source";
 
 /** What `Comet.Panel` gives its subclasses. */
 export interface CometPanel {
@@ -13,6 +14,7 @@ export interface CometPanel {
 export interface Mounted {
   state(): string;
   inspect(): Record<string, unknown>;
+  destroy(): void;
 }
 
 export interface Studio {
@@ -28,8 +30,8 @@ interface Drawn {
   experiments: string;
   options: string;
   mounted: Mounted;
-  /** What it began with: still what is wanted while nothing can be shown. */
-  state: string;
+  /** What is wanted as long as nothing is on screen, whichever experiments are chosen. */
+  wanted: string;
 }
 
 let drawn: Drawn | null = null;
@@ -48,24 +50,34 @@ export async function drawPanel(
   // The studio looks for new steps by itself: the same again is no reason to begin anew.
   if (drawn?.element === element && drawn.experiments === keys && drawn.options === options) return;
   // Options that were changed by hand are what is wanted now; else what is on screen stays.
-  const state = drawn && drawn.options === options ? kept(drawn.mounted, drawn.state, experiments) : asked.state;
+  const wanted = drawn && drawn.options === options ? (shown(drawn.mounted) ?? drawn.wanted) : asked.state;
+  // Where the page has put another element in its place, the studio before still has its worker and its keys.
+  drawn?.mounted.destroy();
   const source = new CometSource(panel.api, experiments, undefined, asked.said);
+  const state = among(wanted, experiments);
   const mounted = studio.mount(element, source, { fill: true, state, ...(asked.theme ? { theme: asked.theme } : {}) });
-  drawn = { element, experiments: keys, options, mounted, state };
+  drawn = { element, experiments: keys, options, mounted, wanted };
 }
 
-/** What is on screen, or was before, as an address that names only experiments that are still chosen. */
-export function kept(mounted: Mounted, before: string, experiments: readonly string[]): string {
+/** What is on screen, as an address that names the experiment; null while there is nothing. */
+export function shown(mounted: Pick<Mounted, "state" | "inspect">): string | null {
   const run = (mounted.inspect().run as { id?: string } | null)?.id;
-  if (run === undefined) return before;
-  const parts = mounted.state().replace(/^#/, "").split("&");
-  const compared = (part: string): string | undefined =>
-    /^compare=(?:.*;)?run:([^;]+)/.exec(decodeURIComponent(part))?.[1];
-  const stays = parts.filter((part) => {
-    if (part.startsWith("run=")) return false;
-    const other = compared(part);
-    return other === undefined || experiments.includes(other);
-  });
-  if (experiments.includes(run)) stays.push(`run=${encodeURIComponent(run)}`);
-  return `#${stays.join("&")}`;
+  if (run === undefined) return null;
+  const rest = parts(mounted.state()).filter((part) => !part.startsWith("run="));
+  return `#${[...rest, `run=${encodeURIComponent(run)}`].join("&")}`;
 }
+
+/** An address without what it says of experiments that are not chosen. */
+export function among(address: string, experiments: readonly string[]): string {
+  const named = (part: string): string | undefined => {
+    const said = decodeURIComponent(part);
+    return /^run=(.*)/.exec(said)?.[1] ?? /^compare=(?:.*;)?run:([^;]+)/.exec(said)?.[1];
+  };
+  const stays = parts(address).filter((part) => {
+    const id = named(part);
+    return id === undefined || experiments.includes(id);
+  });
+  return stays.length > 0 ? `#${stays.join("&")}` : "";
+}
+
+const parts = (address: string): string[] => address.replace(/^#/, "").split("&").filter(Boolean);

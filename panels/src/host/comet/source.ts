@@ -1,48 +1,19 @@
-// Comet as a source: assets of the chosen experiments, through whichever way of Comet's that keeps their bytes.
-import { AssetError, AssetMissing, RunNotFoundError } from "../../decode/errors";
+// Comet as a source: which of the chosen experiments hold attention, and what is logged to them meanwhile.
+import { RunNotFoundError } from "../../decode/errors";
 import type { Manifest, RunName, Source } from "../source";
-import { isPlainObject, reason, toBytes, whyNotArrow } from "./bytes";
+import { AT_ONCE, type CometApi, CometTransportError, type Fetch, inTurns } from "./api";
+import { reason } from "./bytes";
+import { Experiment } from "./experiment";
+import { Names } from "./names";
+import { Ways } from "./ways";
 
-/** What a panel's `this.api` gives, as far as it is used. Return types are undocumented, so results are looked at. */
-export interface CometApi {
-  experimentAssets(key: string): Promise<CometAsset[]>;
-  experimentAsset(key: string, assetId: string, returnType?: string): Promise<unknown>;
-  experimentName?(key: string): Promise<unknown>;
-}
-
-export interface CometAsset {
-  assetId: string;
-  fileName: string;
-  dir?: string | null;
-  fileSize?: number | null;
-  createdAt?: number | null;
-  link?: string | null;
-}
-
-type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
-type Way = "arraybuffer" | "blob" | "link";
-
-const ROOT = "attnlog/";
-const MANIFEST = /^manifest-[a-z0-9][a-z0-9-]{0,63}\.jsonl$/;
-const WAYS: Way[] = ["arraybuffer", "blob", "link"];
-const TWIN = "ATTNLOG_COMET_TWIN=1";
-/** Experiments whose assets are listed before anything is shown, and how many at a time. */
+/** Experiments whose assets are listed before anything is shown, and how many are while none of them has attention. */
 const LOOKED_AT = 48;
-const AT_ONCE = 8;
+const MOST = 240;
+/** Milliseconds for which a list of assets that nobody has read from is as good as a new one. */
+const FRESH = 10_000;
 const HOW =
   'Log it with AttentionCallback(…, tracker="comet"), or later: attnlog sync RUN --tracker comet:EXPERIMENT_KEY';
-
-/** No way of this Comet gave the asset's bytes as they were logged. */
-export class CometTransportError extends AssetError {
-  static override errorName = "CometTransportError";
-}
-
-interface Listing {
-  /** Path inside the run → its asset, the newest of several. */
-  assets: Map<string, CometAsset>;
-  /** Path → length in bytes, as manifests say. */
-  sizes: Map<string, number>;
-}
 
 export class CometSource implements Source {
   readonly ranges = false;
@@ -52,218 +23,158 @@ export class CometSource implements Source {
     "They were not logged: above ATTNLOG_COMET_BUDGET only indexes and pictures of a step are. " +
     "Choose another step, or open the run folder where it was trained: attnlog view RUN";
   readonly poll = 30_000;
-  /** Listings that nobody has read from yet: as fresh as one can be. */
-  private readonly fresh = new Set<string>();
-  private readonly listings = new Map<string, Promise<Listing>>();
-  /** The way that worked last: asked first. */
-  private way: Way = "arraybuffer";
+  /** Of more experiments than are looked at before anything is shown, the others are when somebody opens the list. */
+  readonly moreRuns?: () => Promise<RunName[]>;
+  readonly findRun?: (id: string) => Promise<RunName | null>;
+  private readonly ways: Ways;
+  private readonly names: Names;
+  /** Those with attention. A list without any is not kept: what is logged later has to be seen. */
+  private readonly found = new Map<string, Experiment>();
+  /** The others, those first that have not been looked at for longest. */
+  private readonly others: string[];
+  private readonly looked = new Set<string>();
+  /** As they are given: a name that comes before anybody has taken them stands in them. */
+  private readonly records = new Map<string, RunName>();
+  /** When an experiment was listed that nobody has read from yet. */
+  private readonly fresh = new Map<string, number>();
+  /** Experiments that are still to be looked at in this round. */
+  private left = 0;
+  private told: (run: RunName) => void = () => undefined;
 
   constructor(
-    private readonly api: CometApi,
+    api: CometApi,
     private readonly experiments: readonly string[],
-    private readonly download: Fetch = (url, init) => fetch(url, init),
+    download: Fetch = (url, init) => fetch(url, init),
     /** What is to be said of the panel's options. */
     readonly leftOut = "",
-  ) {}
+  ) {
+    this.ways = new Ways(api, download);
+    this.names = new Names(api, (id, name) => this.told(Object.assign(this.record(id), { name })));
+    this.others = [...experiments];
+    if (experiments.length > LOOKED_AT) {
+      this.moreRuns = () => this.lookOn();
+      this.findRun = (id) => this.find(id);
+    }
+  }
 
-  /** The experiments with attention in them; those beyond the first few are not looked into before they are chosen. */
+  follow(told: (run: RunName) => void): void {
+    this.told = told;
+  }
+
+  /** The experiments with attention in them, as far as they have been looked at. */
   async runs(): Promise<RunName[]> {
-    const { experiments } = this;
-    if (experiments.length === 0)
+    if (this.experiments.length === 0)
       throw new RunNotFoundError(
         "No experiment is chosen.",
         "Show experiments in the table of this project, or widen the panel's query.",
       );
-    const looked = experiments.slice(0, LOOKED_AT);
+    // Who waits for a first record looks again and again: a part of them each time.
+    const most = this.looked.size === 0 ? MOST : LOOKED_AT;
     const refusals: string[] = [];
-    const has = new Set<string>();
-    for (let at = 0; at < looked.length; at += AT_ONCE) {
-      const look = async (id: string): Promise<void> => {
-        try {
-          if ([...(await this.listing(id)).assets.keys()].some((path) => MANIFEST.test(path))) has.add(id);
-          this.fresh.add(id);
-        } catch (error) {
-          // It may have been removed meanwhile; the others are there.
-          this.listings.delete(id);
-          refusals.push(reason(error));
-        }
-      };
-      await Promise.all(looked.slice(at, at + AT_ONCE).map(look));
-    }
-    const found = experiments.filter((id, n) => n >= LOOKED_AT || has.has(id));
-    if (found.length === 0 && refusals.length > 0)
-      throw new CometTransportError(
-        `Comet did not list the assets of ${refusals.length} of ${experiments.length} experiments (${refusals[0]}).`,
-        "Reload the page, or sign in again.",
-      );
-    if (found.length === 0)
-      throw new RunNotFoundError(
-        experiments.length === 1
-          ? "The chosen experiment has no attention that attnlog logged."
-          : `None of the ${experiments.length} chosen experiments has attention that attnlog logged.`,
-        HOW,
-      );
-    return Promise.all(found.map(async (id) => ({ id, name: await this.name(id) })));
+    this.left = this.others.length;
+    for (let count = 0; count === 0 || (this.found.size === 0 && this.left > 0 && count < most); count += LOOKED_AT)
+      refusals.push(...(await this.look(LOOKED_AT)));
+    if (this.found.size === 0) throw this.nothing(refusals);
+    return this.named(this.experiments.filter((id) => this.found.has(id)));
   }
 
   async manifests(run: string): Promise<Manifest[]> {
+    const since = this.fresh.get(run);
+    this.fresh.delete(run);
+    let experiment = this.found.get(run);
     // Asked again whenever the session looks for new steps: the list is read anew, too.
-    if (!this.fresh.delete(run)) {
-      const listing = this.list(run);
-      await listing; // where it fails, the one before still says what there is
-      this.listings.set(run, listing);
+    if (!experiment || since === undefined || Date.now() - since > FRESH) {
+      experiment ??= new Experiment(run, this.ways);
+      await experiment.list();
+      this.found.set(run, experiment);
+      if (this.looked.has(run)) void this.lookAgain();
     }
-    const { assets, sizes } = await this.listing(run);
-    const names = [...assets.keys()].filter((path) => MANIFEST.test(path));
-    const found = await Promise.all(names.sort().map(async (name) => ({ name, text: await this.text(run, name) })));
-    for (const manifest of found) noteSizes(manifest.text, sizes);
-    return found;
+    return experiment.manifests();
   }
 
   async get(run: string, path: string): Promise<Uint8Array> {
-    const { assets, sizes } = await this.listing(run);
-    const asset = assets.get(path);
-    if (!asset && !assets.has(`${path}.json`)) {
-      throw new AssetMissing(
-        `${path} is not among the experiment's assets.`,
-        "It may still be on its way: look again later.",
-      );
-    }
-    const size = sizes.get(path);
-    const refusals: string[] = [];
-    for (const way of asset ? [this.way, ...WAYS.filter((other) => other !== this.way)] : []) {
-      try {
-        const bytes = await toBytes(await this.ask(run, asset!, way));
-        const wrong = whyNotArrow(bytes, size);
-        if (!wrong) {
-          this.way = way;
-          return bytes;
-        }
-        refusals.push(`${way}: ${wrong}`);
-      } catch (error) {
-        refusals.push(`${way}: ${reason(error)}`);
-      }
-    }
-    try {
-      const bytes = await this.twin(run, path);
-      if (bytes) {
-        const wrong = whyNotArrow(bytes, size);
-        if (!wrong) return bytes;
-        refusals.push(`base64 copy: ${wrong}`);
-      } else refusals.push("base64 copy: none was logged");
-    } catch (error) {
-      refusals.push(`base64 copy: ${reason(error)}`);
-    }
-    throw new CometTransportError(
-      `Comet did not give ${path} as it was logged (${refusals.join("; ")}). ` +
-        `Train with ${TWIN} set, which logs a copy as text that every Comet passes on.`,
-    );
+    const experiment = this.found.get(run) ?? new Experiment(run, this.ways);
+    this.found.set(run, experiment);
+    return experiment.get(path);
   }
 
   has(run: string, path: string): boolean {
-    const known = this.known.get(run);
-    return !known || known.has(path) || known.has(`${path}.json`);
+    return this.found.get(run)?.has(path) ?? true;
   }
 
-  private readonly known = new Map<string, Map<string, CometAsset>>();
-
-  private async name(key: string): Promise<string> {
-    try {
-      const name = await this.api.experimentName?.(key);
-      if (typeof name === "string" && name) return name;
-    } catch {
-      // A name is a courtesy.
-    }
-    return key.slice(0, 9);
+  private named(ids: readonly string[]): RunName[] {
+    return ids.map((id) => Object.assign(this.record(id), { name: this.names.of(id) }));
   }
 
-  private listing(run: string): Promise<Listing> {
-    let listing = this.listings.get(run);
-    if (!listing) {
-      listing = this.list(run);
-      this.listings.set(run, listing);
-    }
-    return listing;
+  private record(id: string): RunName {
+    const record = this.records.get(id) ?? { id, name: "" };
+    this.records.set(id, record);
+    return record;
   }
 
-  private async list(run: string): Promise<Listing> {
-    const before = await this.listings.get(run)?.catch(() => undefined);
-    const assets = new Map<string, CometAsset>();
-    for (const asset of await this.api.experimentAssets(run)) {
-      const path = pathOf(asset);
-      const other = path === null ? undefined : assets.get(path);
-      if (path !== null && (!other || isNewer(asset, other))) assets.set(path, asset);
-    }
-    this.known.set(run, assets);
-    return { assets, sizes: before?.sizes ?? new Map() };
-  }
-
-  private async ask(run: string, asset: CometAsset, way: Way): Promise<unknown> {
-    if (way !== "link") return this.api.experimentAsset(run, asset.assetId, way);
-    if (!asset.link) throw new Error("the asset has no link");
-    let answer: Response;
-    try {
-      answer = await this.download(asset.link, { credentials: "include" });
-    } catch {
-      // A store that lets everybody read what the link signs refuses cookies.
-      answer = await this.download(asset.link, { credentials: "omit" });
-    }
-    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-    return answer.arrayBuffer();
-  }
-
-  private async twin(run: string, path: string): Promise<Uint8Array | null> {
-    const { assets } = await this.listing(run);
-    if (!assets.has(`${path}.json`)) return null;
-    const said = JSON.parse(await this.text(run, `${path}.json`)) as { base64?: unknown };
-    if (typeof said.base64 !== "string") throw new Error("it has no base64");
-    return Uint8Array.from(atob(said.base64), (letter) => letter.charCodeAt(0));
-  }
-
-  /** Text survives every way; what an API parsed as JSON on its own is written out again. */
-  private async text(run: string, path: string): Promise<string> {
-    const { assets } = await this.listing(run);
-    const asset = assets.get(path)!;
+  /** Lists the assets of the next few experiments; says why some could not be. */
+  private async look(count: number): Promise<string[]> {
+    const batch = this.others.splice(0, count);
     const refusals: string[] = [];
-    for (const way of ["text", "arraybuffer", "blob", "link"] as const) {
+    await inTurns(batch, async (id) => {
+      const experiment = new Experiment(id, this.ways);
       try {
-        const given = await (way === "text"
-          ? this.api.experimentAsset(run, asset.assetId, way)
-          : this.ask(run, asset, way));
-        if (typeof given === "string") return given;
-        if (isPlainObject(given)) return JSON.stringify(given);
-        return new TextDecoder().decode(await toBytes(given));
+        await experiment.list();
+        this.fresh.set(id, Date.now());
+        if (experiment.hasManifest) this.found.set(id, experiment);
       } catch (error) {
-        refusals.push(`${way}: ${reason(error)}`);
+        // It may have been removed meanwhile; the others are there.
+        refusals.push(reason(error));
       }
-    }
-    throw new CometTransportError(
-      `Comet did not give ${path} (${refusals.join("; ")}). Reload the page, or sign in again.`,
-    );
+      this.looked.add(id);
+    });
+    this.others.push(...batch.filter((id) => !this.found.has(id)));
+    this.left = batch.length === 0 ? 0 : this.left - batch.length;
+    return refusals;
   }
-}
 
-/** Of several assets with one name (a manifest that was replaced) the longest counts: manifests only grow. */
-function isNewer(asset: CometAsset, than: CometAsset): boolean {
-  const longer = (asset.fileSize ?? 0) - (than.fileSize ?? 0);
-  return longer > 0 || (longer === 0 && (asset.createdAt ?? 0) >= (than.createdAt ?? 0));
-}
-
-function pathOf(asset: CometAsset): string | null {
-  const names = [asset.fileName, `${asset.dir ?? ""}/${asset.fileName}`];
-  const name = names.find((candidate) => candidate?.startsWith(ROOT));
-  return name === undefined ? null : name.slice(ROOT.length);
-}
-
-function noteSizes(text: string, sizes: Map<string, number>): void {
-  for (const line of text.split("\n")) {
-    try {
-      const said = JSON.parse(line) as { inputs?: unknown; asset?: unknown; assets?: unknown[] };
-      for (const record of [said.inputs, said.asset, ...(said.assets ?? [])] as { path?: unknown; bytes?: unknown }[]) {
-        if (typeof record?.path === "string" && typeof record.bytes === "number") sizes.set(record.path, record.bytes);
-      }
-    } catch {
-      // The session reads the manifest by the rules and says what is wrong with it.
+  /** Goes on until some more have been found, or all have been looked at. */
+  private async lookOn(): Promise<RunName[]> {
+    const before = new Set(this.found.keys());
+    while (this.left > 0) {
+      await this.look(LOOKED_AT);
+      const more = [...this.found.keys()].filter((id) => !before.has(id));
+      if (more.length > 0) return this.named(more);
     }
+    return [];
+  }
+
+  private async find(id: string): Promise<RunName | null> {
+    const at = this.others.indexOf(id);
+    if (at >= 0) {
+      this.others.unshift(...this.others.splice(at, 1));
+      await this.look(1);
+    }
+    return this.found.has(id) ? this.named([id])[0]! : null;
+  }
+
+  /** Whether an experiment has begun to record beside the one that is shown. */
+  private async lookAgain(): Promise<void> {
+    const before = new Set(this.found.keys());
+    await this.look(AT_ONCE);
+    for (const id of this.found.keys()) if (!before.has(id)) this.told(this.named([id])[0]!);
+  }
+
+  /** Why there is nothing to show, and what is to be done. */
+  private nothing(refusals: readonly string[]): Error {
+    const [all, looked] = [this.experiments.length, this.looked.size];
+    if (refusals.length > 0)
+      return new CometTransportError(
+        `Comet did not list the assets of ${refusals.length} of ${looked} experiments (${refusals[0]}).`,
+        "Reload the page, or sign in again.",
+      );
+    if (all === 1) return new RunNotFoundError("The chosen experiment has no attention that attnlog logged.", HOW);
+    if (looked >= all)
+      return new RunNotFoundError(`None of the ${all} chosen experiments has attention that attnlog logged.`, HOW);
+    return new RunNotFoundError(
+      `Of the ${all} chosen experiments ${looked} have been looked at, and none has attention that attnlog logged. ` +
+        "The others are looked at while this panel stays open.",
+      `Filter the project's table to those that record attention. ${HOW}`,
+    );
   }
 }

@@ -22,6 +22,7 @@ from attnlog_integrations.comet.tracker import CometTracker
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
+from scripts.hosts.moment import rise  # noqa: E402
 from tests.chromium import launch  # noqa: E402
 from tests.integrations.comet_host import host_page  # noqa: E402
 from tests.integrations.comet_loopback import loopback  # noqa: E402
@@ -31,24 +32,17 @@ OUT = ROOT / "docs/images"
 KEYS = {"induction-seed-0": "1" * 32, "induction-seed-1": "2" * 32}
 
 
-def rise(saved: attnlog.SavedRun) -> dict[str, Any]:
-    """Find the step where induction rose most, and the head that rose, as options of the panel."""
-    scores: dict[tuple[int, int], list[float]] = {}
-    last = len(saved.read().inputs) - 1
-    for step in saved.steps:
-        for layer in saved.read(step).layers:
-            if layer.input == last:
-                for head, score in zip(layer.heads, layer.metrics["induction"], strict=True):
-                    scores.setdefault((layer.layer, head), []).append(float(score))
-    _, n, (layer_, head_) = max((v[n] - v[n - 1], n, where) for where, v in scores.items() for n in range(1, len(v)))
-    return {"step": saved.steps[n], "input": last, "layer": layer_, "heads": [head_], "theme": "light"}
+def options_at_rise(saved: attnlog.SavedRun) -> dict[str, Any]:
+    """Where induction rose most, as options of the panel."""
+    moment = rise(saved)
+    return {"step": moment.step, "input": moment.input, "layer": moment.layer, "heads": [moment.head], "theme": "light"}
 
 
 def panels(browser: Any, run: Path, scratch: Path) -> None:
     """The JavaScript panel, one view each, and two experiments compared."""
     files = [*run.glob("*.arrow"), *run.glob("step-*/*/*.arrow"), *run.glob("manifest-*.jsonl")]
     assets = {f"attnlog/{file.relative_to(run)}": file.read_bytes() for file in files}
-    begin = rise(attnlog.open(run))
+    begin = options_at_rise(attnlog.open(run))
     zipped = write_panel(scratch / "panel.zip")
     for view, width in (("head", 420), ("model", 420), ("neuron", 420), ("compare", 600)):
         options = {**begin, "view": "head" if view == "compare" else view}
@@ -70,7 +64,8 @@ def python_panel(browser: Any, run: Path, scratch: Path) -> None:
         os.environ.update(server.environment())
         for key in KEYS.values():
             sync(run, CometTracker(run, run=key), wait=120)
-        with python_host(scratch / "host", python_code(), list(KEYS.values()), server.environment(), rise(attnlog.open(run))) as address:
+        begin = options_at_rise(attnlog.open(run))
+        with python_host(scratch / "host", python_code(), list(KEYS.values()), server.environment(), begin) as address:
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.goto(address)
             inside = page.locator("iframe").last.content_frame

@@ -39,6 +39,7 @@ def _made(scale: float) -> Path:
                 for parameter in model.parameters():
                     parameter.mul_(1.05)
             run.log(capture(model, {"input_ids": torch.tensor(IDS)}), step=step, metrics={"eval_loss": 3 - step / 200})
+            run.flush()  # on a slow machine steps that come without a pause are dropped
     return folder
 
 

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import comet_ml
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import attnlog
 from attnlog.boundary import Boundary
+from attnlog.cli import main
 from attnlog.delivery.discovery import find_trackers
 from attnlog.delivery.queue import Delivery
 from attnlog.errors import TrackerError
@@ -146,14 +150,74 @@ def test_an_offline_archive_holds_every_byte_and_can_be_uploaded(tmp_path: Path,
     assert found == {f"attnlog/{path}": data for path, data in files(folder).items()}
     assert comet.assets == []
 
-    # Comet's own command brings the archive to Comet, from where it is read as if it had been online.
-    command = [str(Path(sys.executable).with_name("comet")), "upload", str(archive)]
-    done = subprocess.run(command, env={**os.environ, **comet.environment()}, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    upload(archive, comet)
     assert read_back(experiment.id) == found
     assert {one.step for one in comet.metrics if one.name == "attention/induction"} == {100, 200, 300}
     steps = {asset.step for name, asset in comet.of(experiment.id).items() if name.endswith("index.arrow")}
     assert steps == {"100", "200", "300"}
+
+
+def log_a_training(folder: Path) -> None:
+    """Two steps as a training logs them, with their epochs and checkpoints."""
+    weights = np.random.default_rng(0).dirichlet(np.ones(6), size=(2, 1, 2, 6)).astype(np.float32)
+    with attnlog.Run(folder, tracker="comet") as run:
+        for step in (10, 20):
+            captured = attnlog.from_tensors(list(weights), [[f"t{n}" for n in range(6)]])
+            run.log(captured, step=step, epoch=step / 10, checkpoint=f"out/checkpoint-{step}")
+            run.flush()
+
+
+def says_where_each_asset_is_from(experiment: str, folder: Path) -> None:
+    """Step, epoch and checkpoint of every asset of a step, as Comet tells them to its panels and queries."""
+    api = comet_ml.APIExperiment(previous_experiment=experiment, cache=False)
+    said = {asset["fileName"].removeprefix("attnlog/"): asset for asset in api.get_asset_list()}
+    assert said.keys() == files(folder).keys()
+    for step in (10, 20):
+        of_step = {path: asset for path, asset in said.items() if path.startswith(f"step-{step:08}/")}
+        assert {Path(path).stem for path in of_step} >= {"index", "pictures", "attention"}
+        for asset in of_step.values():
+            metadata = json.loads(asset["metadata"])
+            found = {name: metadata[name] for name in ("step", "epoch", "checkpoint")}
+            assert found == {"step": step, "epoch": step / 10, "checkpoint": f"out/checkpoint-{step}"}
+            assert asset["step"] == str(step)
+
+
+def test_comet_is_told_step_epoch_and_checkpoint_of_what_a_training_logs(tmp_path: Path, comet: Loopback) -> None:
+    experiment = comet_ml.start()
+    log_a_training(tmp_path / "run")
+    experiment.end()
+    says_where_each_asset_is_from(experiment.id, tmp_path / "run")
+
+
+def test_an_archive_that_was_uploaded_tells_the_same(tmp_path: Path, comet: Loopback) -> None:
+    experiment = comet_ml.OfflineExperiment(offline_directory=str(tmp_path / "archives"))
+    log_a_training(tmp_path / "run")
+    experiment.end()
+    [archive] = (tmp_path / "archives").glob("*.zip")
+    upload(archive, comet)
+    says_where_each_asset_is_from(experiment.id, tmp_path / "run")
+
+
+def test_a_run_is_fetched_from_an_experiment_and_from_an_archive_as_it_was_logged(tmp_path: Path, comet: Loopback) -> None:
+    folder = small_run(tmp_path / "run")
+    offline = comet_ml.OfflineExperiment(offline_directory=str(tmp_path / "archives"))
+    deliver(folder)
+    offline.end()
+    online = comet_ml.start()
+    deliver(folder)
+    online.end()
+    [archive] = (tmp_path / "archives").glob("*.zip")
+    for n, place in enumerate((f"comet:{online.id}", f"comet:{archive}")):
+        result = CliRunner().invoke(main, ["fetch", place, str(tmp_path / f"here-{n}")])
+        assert result.exit_code == 0, result.output
+        assert files(tmp_path / f"here-{n}") == files(folder)
+
+
+def upload(archive: Path, comet: Loopback) -> None:
+    """Comet's own command brings an archive to Comet, from where it is read as if it had been online."""
+    command = [str(Path(sys.executable).with_name("comet")), "upload", str(archive)]
+    done = subprocess.run(command, env={**os.environ, **comet.environment()}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_text_copy_is_logged_when_asked_for(tmp_path: Path, comet: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:

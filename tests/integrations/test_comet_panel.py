@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from attnlog.boundary import Boundary
 from attnlog.cli import main
 from attnlog.delivery.queue import Delivery
-from attnlog_integrations.comet.panel import write_code, write_panel
+from attnlog_integrations.comet.panel import python_code, write_code, write_panel
 from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_host import host_page, offline_assets, panel_parts
 from tests.integrations.comet_loopback import Loopback, loopback
@@ -99,6 +99,15 @@ def test_the_texts_to_paste_are_those_of_the_zip(panel: Path, tmp_path: Path) ->
 def command(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(main, ["panel", "comet", *arguments])
     return done.exit_code, done.output
+
+
+def test_the_texts_to_paste_and_the_python_panel_are_written_by_the_command(panel: Path, tmp_path: Path) -> None:
+    status, said = command("--code", str(tmp_path / "code"))
+    assert status == 0 and str(tmp_path / "code") in said
+    assert (tmp_path / "code" / "panel.js").read_text(encoding="utf-8") == panel_parts(panel)["code"]
+    status, said = command("--python", str(tmp_path / "panel.py"))
+    assert status == 0 and "panel.py" in said
+    assert (tmp_path / "panel.py").read_text(encoding="utf-8") == python_code()
 
 
 def test_the_panel_is_uploaded_to_a_workspace_and_replaced_there(comet: Loopback, panel: Path) -> None:

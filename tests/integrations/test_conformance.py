@@ -68,3 +68,33 @@ class TestComet(TrackerConformance):
 
     def listed(self) -> Sequence[str]:
         return [asset.name for asset in self.server.assets]
+
+    def points(self, name: str) -> Sequence[tuple[int, float]]:
+        return self.server.points(self.experiment.id, name)
+
+
+class TestCometByKey(TrackerConformance):
+    """An experiment that runs nowhere, by its key."""
+
+    key = "0123456789abcdef0123456789abcdef"
+
+    @pytest.fixture(autouse=True)
+    def _server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        with loopback() as server:
+            for name, value in server.environment().items():
+                monkeypatch.setenv(name, value)
+            self.server: Loopback = server
+            yield
+
+    def make(self, directory: Path) -> Tracker:
+        return CometTracker(directory, run=self.key)
+
+    def read_back(self, path: str) -> bytes | None:
+        asset = self.server.of(self.key).get(path)
+        return None if asset is None else asset.data
+
+    def listed(self) -> Sequence[str]:
+        return [asset.name for asset in self.server.assets]
+
+    def points(self, name: str) -> Sequence[tuple[int, float]]:
+        return self.server.points(self.key, name)

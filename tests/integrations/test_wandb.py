@@ -60,7 +60,8 @@ def records(file: Path) -> Iterator[Any]:
 
 
 def charted(run: Any, name: str) -> list[tuple[int, float]]:
-    """Every point of a chart of a run that has ended."""
+    """Every point of a chart of a run that has ended; its file is whole when the process that writes it has ended, too."""
+    wandb.teardown()
     [file] = Path(run.dir).parent.glob("*.wandb")
     points = []
     for record in records(file):
@@ -118,6 +119,26 @@ def test_the_users_own_step_stays_where_it_was(tmp_path: Path, run: Any) -> None
     rows = [record.history for record in records(file) if record.WhichOneof("record_type") == "history"]
     losses = {row.step.num: json.loads(item.value_json) for row in rows for item in row.item if "loss" in (item.key, *item.nested_key)}
     assert losses == {10: 1.0, 12: 0.5}
+
+
+def test_a_run_that_is_resumed_is_not_given_again_what_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = attnlog.testing.small_run(tmp_path / "run")
+    points = []
+    for turn in ("first", "again"):
+        started = wandb.init(
+            project="attention", id="one", resume="allow", dir=str(tmp_path / turn), settings=wandb.Settings(console="off")
+        )
+        with caplog.at_level("INFO", logger="attnlog"):
+            summary = sync(folder, "wandb")
+        started.finish()
+        points += charted(started, "attention/entropy/mean")
+    assert len(points) == 2
+    assert {path for path in delivered(started) if path.endswith(".arrow")} == set()
+    assert f"{len([path for path in files(folder) if path.endswith('.arrow')])} there before" in summary
 
 
 def test_without_an_active_run_the_error_says_what_to_do(tmp_path: Path) -> None:

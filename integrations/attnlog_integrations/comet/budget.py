@@ -37,9 +37,9 @@ class Budget:
         self._waiting: dict[str, tuple[Entry, Path]] = {}  # large assets of the newest step, should it be the last
 
     def begin(self, holds: Mapping[str, int]) -> None:
-        """Count what the experiment has already."""
+        """Count what the experiment has already, copies as text too."""
         self._spent, self._assets = sum(holds.values()), len(holds)
-        self._some = any("/" in path and PurePosixPath(path).stem not in ALWAYS for path in holds)
+        self._some = any("/" in path and PurePosixPath(path).name.partition(".")[0] not in ALWAYS for path in holds)
 
     def admits(self, entry: Entry, file: Path) -> bool:
         """Whether to log this asset now; those of the newest step that are not are remembered for the end."""
@@ -72,7 +72,8 @@ class Budget:
         """Give what was left out of the last step and fits into the room kept for it."""
         for entry, file in self._fitting():
             yield entry, file
-            # Now it is logged; what failed is still left out.
+            # Now it is logged, and the room that was kept is that much smaller; what failed is still left out.
+            self._kept = max(0, self._kept - entry.bytes)
             self.left.pop(entry.path, None)
             self._waiting.pop(entry.path, None)
 

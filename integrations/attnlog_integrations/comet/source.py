@@ -7,7 +7,7 @@ import re
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +20,19 @@ from attnlog.store.source import LONGEST, Paths, Range, Source, check_path, not_
 TOP = "attnlog/"
 #: Seconds that Comet may take to answer a question that is not for an asset's bytes.
 PATIENCE = 60.0
+#: So many questions may wait for an answer after that; then nothing more is asked until one of them is over.
+UNANSWERED = 4
 _PIECE = 1 << 20
 KEY = re.compile(r"[A-Za-z0-9]{20,64}")
 _LONGEST_MESSAGES = 256_000_000
 Answer = TypeVar("Answer")
+#: Threads whose questions went unanswered, by the address that was asked: Comet's client tries on for many minutes.
+_unanswered: dict[str, list[threading.Thread]] = {}
+_counting = threading.Lock()
+
+
+class UnreadableError(TrackerError):
+    """Comet answers, and lets this API key not read the experiment; whether it may be written to is another question."""
 
 
 def open_run(run: str) -> Source:
@@ -44,11 +53,11 @@ def open_run(run: str) -> Source:
 class CometSource:
     """The assets of an experiment. Comet gives them whole only."""
 
-    def __init__(self, experiment: str) -> None:
-        """Find the experiment, by the key in Comet's configuration."""
+    def __init__(self, experiment: str, api_key: str | None = None) -> None:
+        """Find the experiment, by this API key or the one in Comet's configuration."""
         self.place = f"comet:{experiment}"
         self._address = _address()
-        self._experiment = self._asked(lambda: _experiment(experiment))
+        self._experiment = self._asked(lambda: _experiment(experiment, api_key))
         if self._experiment is None:
             raise RunNotFoundError(f"Comet at {self._address} has no experiment {experiment} that this API key may read")
         self._ids: dict[str, str] = {}
@@ -56,14 +65,7 @@ class CometSource:
 
     def list(self, *, deep: bool = True) -> Paths:
         """Name the assets under ``attnlog/``; of several of one name the newest counts."""
-        newest: dict[str, tuple[float, int, str]] = {}
-        for position, asset in enumerate(self.assets()):
-            path = inside(asset)
-            if path is not None and isinstance(asset.get("assetId"), str):
-                when = asset.get("createdAt")
-                found = (float(when) if isinstance(when, (int, float)) else 0.0, position, asset["assetId"])
-                newest[path] = max(newest.get(path, found), found)
-        self._ids = {path: id for path, (_, _, id) in newest.items()}
+        self._ids = {path: asset["assetId"] for path, asset in newest(self.assets()).items()}
         return sorted(path for path in self._ids if deep or "/" not in path)
 
     def get(self, path: str, range: Range | None = None) -> bytes:
@@ -123,6 +125,18 @@ class CometSource:
         given = {"step": step, "epoch": epoch, "timestamp": time}
         self._asked(lambda: self._experiment.log_metric(name, value, **given), None, "written to")
 
+    def steps(self, name: str) -> set[int]:
+        """Steps at which a metric has a value."""
+        found = self._asked(lambda: self._experiment.get_metrics(name))
+        said = [one.get("step") for one in found or [] if isinstance(one, dict)]
+        return {int(step) for step in said if isinstance(step, (int, float, str)) and str(step).lstrip("-").isdecimal()}
+
+    def once(self, paths: Container[str]) -> None:
+        """Delete, of several assets of one of these paths, all but the newest: the client tries again what may have arrived."""
+        assets = self.assets()
+        kept = {asset["assetId"] for asset in newest(assets).values()}
+        self._delete([asset["assetId"] for asset in assets if inside(asset) in paths and asset["assetId"] not in kept])
+
     def page(self) -> str | None:
         """Give the address of the experiment's page."""
         found = self._asked(lambda: self._experiment.url)
@@ -140,7 +154,7 @@ class CometSource:
     def assets(self) -> Sequence[Mapping[str, Any]]:
         """What Comet says of each asset of the experiment, of attnlog or not. It holds the key: show none of it as it is."""
         found = self._asked(lambda: self._experiment.get_asset_list(timeout=int(PATIENCE)))
-        return [asset for asset in found or [] if isinstance(asset, dict)]
+        return [asset for asset in found or [] if isinstance(asset, dict) and isinstance(asset.get("assetId"), str)]
 
     def _fetch(self, path: str) -> Iterator[bytes]:
         answer = self._asked(lambda: self._experiment.get_asset(self._ids[path], return_type="response", stream=True))
@@ -163,16 +177,27 @@ class CometSource:
 
         thread = threading.Thread(target=ask, name="attnlog-comet", daemon=True)
         patience = PATIENCE if patience is None else patience
-        try:
-            thread.start()
-        except RuntimeError:  # an interpreter that is going down starts no threads
-            ask()
-        else:
-            thread.join(patience)
+        with _counting:
+            waiting = _unanswered[self._address] = [one for one in _unanswered.get(self._address, ()) if one.is_alive()]
+            silent = len(waiting) >= UNANSWERED
+        if not silent:
+            try:
+                thread.start()
+            except RuntimeError:  # an interpreter that is going down starts no threads
+                ask()
+            else:
+                thread.join(patience)
+                if thread.is_alive():
+                    with _counting:
+                        waiting.append(thread)
         if answers:
             return answers[0]
-        why = describe(errors[0]) if errors else f"no answer within {patience:.0f} s"
-        raise TrackerError(f"Comet at {self._address} cannot be {doing} ({why}): check COMET_API_KEY, or ~/.comet.config, and the line")
+        error = errors[0] if errors else None
+        why = describe(error) if error else f"{UNANSWERED} questions unanswered" if silent else f"no answer within {patience:.0f} s"
+        refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
+        raise (UnreadableError if refused else TrackerError)(
+            f"Comet at {self._address} cannot be {doing} ({why}): check COMET_API_KEY, or ~/.comet.config, and the line"
+        ) from None
 
 
 class ArchiveSource:
@@ -261,12 +286,23 @@ def inside(asset: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _experiment(key: str) -> Any:
+def newest(assets: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Path inside the run → the asset that counts: Comet keeps any number of one name, in no order that it promises."""
+    found: dict[str, tuple[float, int, Mapping[str, Any]]] = {}
+    for position, asset in enumerate(assets):
+        path, when = inside(asset), asset.get("createdAt")
+        if path is not None:
+            one = (float(when) if isinstance(when, (int, float)) else 0.0, position, asset)
+            found[path] = max(found.get(path, one), one, key=lambda one: one[:2])
+    return {path: asset for path, (_, _, asset) in found.items()}
+
+
+def _experiment(key: str, api_key: str | None) -> Any:
     import comet_ml
     from comet_ml.exceptions import CometRestApiException
 
     try:
-        found = comet_ml.APIExperiment(previous_experiment=key, cache=False)
+        found = comet_ml.APIExperiment(previous_experiment=key, api_key=api_key, cache=False)
     except CometRestApiException as error:
         if error.response.status_code in (400, 404):
             return None

@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections import deque
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,12 @@ STEP = "attention/step"
 
 
 class WandbTracker:
-    """Writes to the run that was active when it was made; it never starts one, which might have other settings."""
+    """Writes to the run that was active when it was made; it never starts one, which might have other settings.
+
+    A point of a chart cannot be replaced in W&B, and a client that writes is not told which there are. So numbers are logged once by
+    one process, and not again for a file that the run folder remembers; a process that is killed between the two leaves a point that
+    the next one logs again.
+    """
 
     name = "wandb"
 
@@ -63,9 +67,11 @@ class WandbTracker:
         self._run.save(str(target), base_path=self._run.dir, policy="now")
         self._chart(entry)
 
-    def holds(self) -> Mapping[str, int]:
-        """What lies in the run's folder."""
-        return {file.relative_to(self._top).as_posix(): file.stat().st_size for file in self._top.rglob("*") if file.is_file()}
+    def holds(self) -> None:
+        """Nobody can say: a run that is resumed has a new, empty folder, and what lies in a folder W&B may not have yet.
+
+        So what the run folder remembers counts.
+        """
 
     def refresh(self, run: Path) -> None:
         """Nothing is derived from the run."""

@@ -9,6 +9,7 @@ import gzip
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,12 +61,25 @@ class Loopback:
     panel_status: int = 200
     #: A status that is answered to everything but the question whether the server is alive; 0: none.
     refuse: int = 0
+    #: What becomes of uploads: a status, "cut" (the connection breaks within), "lost" (taken, and no answer comes), "lost-once" (the same
+    #: for the first try of each name); "": they are taken.
+    fault: str = ""
+    #: Uploads whose names end so are answered with 500.
+    refused: str = "…"
+    #: Uploads that were tried while there was a fault, by name.
+    tried: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, experiment: str) -> dict[str, Asset]:
         """Assets of an experiment by name."""
         with self.lock:
             return {asset.name: asset for asset in self.assets if asset.experiment == experiment}
+
+    def points(self, experiment: str, metric: str) -> list[tuple[int, float]]:
+        """Step and value of everything logged to a metric."""
+        with self.lock:
+            found = [one for one in self.metrics if (one.experiment, one.name) == (experiment, metric)]
+        return [(one.step or 0, one.value) for one in found]
 
     def environment(self) -> dict[str, str]:
         """What makes the real client talk to this server and to nobody else."""
@@ -121,10 +135,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.comet.refuse:
             self._send(b'{"msg": "refused"}', "application/json", self.comet.refuse)
         elif url.path.endswith("/experiment/asset/list"):
-            self._json({"assets": [self._said(asset) for asset in self.comet.of(experiment).values()]})
+            with self.comet.lock:
+                self._json({"assets": [self._said(asset) for asset in self.comet.assets if asset.experiment == experiment]})
         elif url.path.endswith("/experiment/asset/get-asset"):
-            found = [a for a in self.comet.of(experiment).values() if a.id == query.get("assetId")]
+            with self.comet.lock:
+                found = [a for a in self.comet.assets if (a.experiment, a.id) == (experiment, query.get("assetId"))]
             self._send(found[0].data if found else b"", "application/octet-stream", 200 if found else 404)
+        elif url.path.endswith("/experiment/metrics/get-metric"):
+            name = query["metricName"]
+            said = [{"metricName": name, "metricValue": str(value), "step": step} for step, value in self.comet.points(experiment, name)]
+            self._json({"metrics": said})
+        elif url.path.endswith("/write/experiment/asset/delete"):
+            with self.comet.lock:
+                self.comet.assets[:] = [a for a in self.comet.assets if (a.experiment, a.id) != (experiment, query["assetId"])]
+            self._json({})
         elif url.path.endswith("/experiment/metadata"):
             self._json(
                 {
@@ -138,7 +162,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url, length = urlsplit(self.path), int(self.headers.get("Content-Length") or 0)
+        upload = url.path.endswith(("/asset/upload", "/upload-asset"))
+        fault = self.comet.fault if upload else ""
+        if upload and parse_qs(url.query)["fileName"][0].endswith(self.comet.refused):
+            fault = "500"
+        if fault:
+            with self.comet.lock:
+                name = parse_qs(url.query)["fileName"][0]
+                self.comet.tried[name] += 1
+                if fault == "lost-once":
+                    fault = "lost" if self.comet.tried[name] == 1 else ""
+        if fault == "cut":
+            self.rfile.read(length // 2)
+            self._hang_up()
+            return
+        body = self.rfile.read(length)
+        if fault.isdigit():
+            self._send(b'{"msg": "no"}', "application/json", int(fault))
+            return
+        self._take(body)
+        if fault == "lost":
+            self._hang_up()
+        elif upload:
+            self._json({"success": True})
+
+    def _take(self, body: bytes) -> None:
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         with self.comet.lock:
@@ -148,7 +197,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.endswith("/write/experiment/upload-asset"):
             # By its REST name the experiment is a key, and the asset gets its id here.
             self._upload({**query, "assetId": uuid4().hex, "experimentId": query["experimentKey"]}, body)
-            self._json({"success": True})
         elif url.path.endswith("/write/experiment/metric"):
             self._metric(json.loads(body))
             self._json({"success": True})
@@ -157,7 +205,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"runId": "run", "focusUrl": project, "project_id": "p", "workspaceName": "workspace", "projectName": "project"})
         elif url.path.endswith("/asset/upload"):
             self._upload(query, body)
-            self._json({"success": True})
         elif url.path.endswith("/batch/logger/experiment/metric"):
             self._batch(body)
             self._json({"success": True})
@@ -182,10 +229,11 @@ class _Handler(BaseHTTPRequestHandler):
             created=time.time_ns() // 1_000_000,
         )
         with self.comet.lock:
+            # One id is one asset, however often its client tries.
+            kept = [a for a in self.comet.assets if a.id != asset.id]
             if query.get("overwrite") == "True":
-                kept = [a for a in self.comet.assets if (a.experiment, a.name) != (asset.experiment, asset.name)]
-                self.comet.assets[:] = kept
-            self.comet.assets.append(asset)
+                kept = [a for a in kept if (a.experiment, a.name) != (asset.experiment, asset.name)]
+            self.comet.assets[:] = [*kept, asset]
 
     def _metric(self, said: dict[str, Any]) -> None:
         with self.comet.lock:
@@ -209,6 +257,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.comet.panels.append((query, _part(body, self.headers["Content-Type"])))
             self._json({"templateId": query.get("templateId") or "new-panel"})
 
+    def _hang_up(self) -> None:
+        self.connection.close()
+        self.close_connection = True
+
     def _said(self, asset: Asset) -> dict[str, Any]:
         return {
             "assetId": asset.id,
@@ -227,6 +279,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, data: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After-Custom", "1")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

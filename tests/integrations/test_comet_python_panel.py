@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import comet_ml
+import numpy as np
 import pytest
 
+import attnlog
 from attnlog.boundary import Boundary
 from attnlog.delivery.queue import Delivery
 from attnlog_integrations.comet.panel import python_code
@@ -21,6 +23,7 @@ from tests.integrations.files import entries, small_run
 from tests.integrations.screen import shows
 
 ONE, TWO, EMPTY, BAD, FRESH = "1" * 32, "2" * 32, "3" * 32, "4" * 32, "5" * 32
+INSPECT = "AttnlogStudio.inspect(document.getElementById('attnlog'))"
 #: What somebody may call an experiment.
 NAME = "![x](http://127.0.0.1:9/x.png) *x*"
 
@@ -34,9 +37,9 @@ def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
         folder = small_run(tmp_path_factory.mktemp("run") / "run")
         server.names[BAD] = NAME
         other = small_run(tmp_path_factory.mktemp("other") / "run", scale=3.0)
-        for key, folder in {ONE: folder, TWO: other, BAD: folder, FRESH: folder}.items():
-            delivery = Delivery(folder, [CometTracker(folder, run=key)], Boundary())
-            delivery.offer(entries(folder))
+        for key, run in {ONE: folder, TWO: other, BAD: folder, FRESH: folder}.items():
+            delivery = Delivery(run, [CometTracker(run, run=key)], Boundary())
+            delivery.offer(entries(run))
             delivery.finish(wait=120)
         damaged = next(a for name, a in server.of(BAD).items() if "step-00000300" in name and name.endswith("attention.arrow"))
         damaged.data = damaged.data[:500] + bytes([damaged.data[500] ^ 1]) + damaged.data[501:]
@@ -103,6 +106,13 @@ def test_a_step_and_an_experiment_are_compared_with_another(address: str, page: 
     choose(page, "compare with", f"loopback {TWO[:4]}, step 300")
     studio(page).get_by_text(f"A: step 300 · B: loopback {TWO[:4]}, step 300").wait_for()
     ready(page, "head", "300/0/self/0")
+    frame = page.locator("iframe").last.element_handle().content_frame()
+    frame.wait_for_function(f"{INSPECT}.head.signed")
+    read: list[Any] = [attnlog.open(f"comet:{key}").read(step=300, input=0).weights("self", 0) for key in (ONE, TWO)]
+    a, b = read
+    for head in range(len(a)):
+        np.testing.assert_allclose(frame.evaluate(f"{INSPECT}.head.weights({head})"), (b - a)[head].ravel(), atol=1e-6)
+    assert np.abs(b - a).max() > 0.1
 
 
 def test_what_cannot_be_shown_is_told(address: str, page: Any) -> None:

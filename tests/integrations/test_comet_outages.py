@@ -239,7 +239,7 @@ def test_while_comet_answers_nothing_a_few_questions_wait_and_no_more(comet: Loo
     found.close()
 
 
-def test_numbers_that_comet_has_are_not_logged_again_by_another_process(comet: Loopback, tmp_path: Path) -> None:
+def test_numbers_that_comet_has_are_not_logged_again_by_another_process(comet: Loopback, tmp_path: Path, recwarn: Any) -> None:
     folder = attnlog.testing.small_run(tmp_path / "run")
     comet.refused = "index.arrow"
     delivered(folder, CometTracker(folder, run=KEY))

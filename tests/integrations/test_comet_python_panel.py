@@ -8,18 +8,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import comet_ml
+import numpy as np
 import pytest
 
+import attnlog
 from attnlog.boundary import Boundary
 from attnlog.delivery.queue import Delivery
 from attnlog_integrations.comet.panel import python_code
+from attnlog_integrations.comet.python_panel import Kept, remembered
 from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_loopback import Loopback, loopback
 from tests.integrations.comet_python_host import given, python_host
 from tests.integrations.files import entries, small_run
 from tests.integrations.screen import shows
 
-ONE, TWO, EMPTY, BAD = "1" * 32, "2" * 32, "3" * 32, "4" * 32
+ONE, TWO, EMPTY, BAD, FRESH = "1" * 32, "2" * 32, "3" * 32, "4" * 32, "5" * 32
+INSPECT = "AttnlogStudio.inspect(document.getElementById('attnlog'))"
+#: What somebody may call an experiment.
+NAME = "![x](http://127.0.0.1:9/x.png) *x*"
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +35,11 @@ def comet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
         for name, value in server.environment().items():
             patch.setenv(name, value)
         folder = small_run(tmp_path_factory.mktemp("run") / "run")
-        for key in (ONE, TWO, BAD):
-            delivery = Delivery(folder, [CometTracker(folder, run=key)], Boundary())
-            delivery.offer(entries(folder))
+        server.names[BAD] = NAME
+        other = small_run(tmp_path_factory.mktemp("other") / "run", scale=3.0)
+        for key, run in {ONE: folder, TWO: other, BAD: folder, FRESH: folder}.items():
+            delivery = Delivery(run, [CometTracker(run, run=key)], Boundary())
+            delivery.offer(entries(run))
             delivery.finish(wait=120)
         damaged = next(a for name, a in server.of(BAD).items() if "step-00000300" in name and name.endswith("attention.arrow"))
         damaged.data = damaged.data[:500] + bytes([damaged.data[500] ^ 1]) + damaged.data[501:]
@@ -83,7 +91,7 @@ def test_views_are_drawn_and_another_step_and_experiment_chosen(address: str, pa
     ready(page, "head", "100/0/self/1")  # what was chosen in the viewer stays
     ready(page, "neuron", "100/0/self/1")
     studio(page).get_by_role("slider", name="step", exact=True).press("End")
-    studio(page).get_by_text("The weights of step 300 are not in this page.").first.wait_for()
+    studio(page).get_by_text("The data of this step are not in this page.").first.wait_for()
     assert "Choose the step above the viewer" in studio(page).locator("body").inner_text()
     choose(page, "experiment", "loopback " + TWO[:4])
     ready(page, "head", "300/0/self/1")
@@ -98,6 +106,13 @@ def test_a_step_and_an_experiment_are_compared_with_another(address: str, page: 
     choose(page, "compare with", f"loopback {TWO[:4]}, step 300")
     studio(page).get_by_text(f"A: step 300 · B: loopback {TWO[:4]}, step 300").wait_for()
     ready(page, "head", "300/0/self/0")
+    frame = page.locator("iframe").last.element_handle().content_frame()
+    frame.wait_for_function(f"{INSPECT}.head.signed")
+    read: list[Any] = [attnlog.open(f"comet:{key}").read(step=300, input=0).weights("self", 0) for key in (ONE, TWO)]
+    a, b = read
+    for head in range(len(a)):
+        np.testing.assert_allclose(frame.evaluate(f"{INSPECT}.head.weights({head})"), (b - a)[head].ravel(), atol=1e-6)
+    assert np.abs(b - a).max() > 0.1
 
 
 def test_what_cannot_be_shown_is_told(address: str, page: Any) -> None:
@@ -107,6 +122,9 @@ def test_what_cannot_be_shown_is_told(address: str, page: Any) -> None:
     page.get_by_text("None of the 1 chosen experiments has attention").wait_for(timeout=60_000)
     page.goto(address + given([BAD]))
     page.get_by_text("is not as it was logged").wait_for(timeout=60_000)
+    alert = page.get_by_test_id("stAlert")
+    assert f"of {NAME} is not as it was logged" in alert.inner_text()
+    assert alert.locator("img, em").count() == 0
     studio(page).get_by_text("The weights of step 300 are not in this page.").first.wait_for()
 
 
@@ -115,9 +133,57 @@ def test_options_say_where_it_begins_and_what_a_page_may_carry(address: str, pag
     page.locator("iframe").wait_for(timeout=60_000)
     ready(page, "head", "200/0/self/1")
     assert studio(page).locator("#attnlog").get_attribute("data-theme") == "dark"
+    page.goto(address + given([ONE], {"step": "200", "budget": "30MB"}))
+    ready(page, "head", "200/0/self")
+    assert not page.get_by_test_id("stAlert").is_visible()
+    page.goto(address + given([ONE], {"step": "last", "height": "tall", "budget": "30 apples", "view": "matrix"}))
+    ready(page, "matrix", "300/0/self")
+    said = page.get_by_test_id("stAlert").inner_text()
+    assert 'step is "last", and may be: a step\'s number' in said
+    assert 'height is "tall", and may be: a number of pixels, such as 820' in said
+    assert 'budget is "30 apples", and may be: a size, such as 30MB' in said
     page.goto(address + given([ONE], {"budget": 17_000}))  # inputs, index and pictures of a step
     studio(page).get_by_text("do not fit the panel's budget").wait_for(timeout=60_000)
     studio(page).get_by_text("The weights of step 300 are not in this page.").first.wait_for()
+
+
+def test_another_choice_reads_what_is_new_and_no_index_that_a_roll_up_holds(address: str, page: Any, comet: Loopback) -> None:
+    page.goto(address + given([FRESH]))
+    page.locator("iframe").wait_for(timeout=60_000)
+    ready(page, "head", "300/0/self")
+    before = comet.read.copy()
+    choose(page, "step", "100")
+    ready(page, "head", "100/0/self")
+    read = comet.read - before
+    assert read == dict.fromkeys([(FRESH, name) for name in comet.of(FRESH) if "step-00000100" in name], 1)
+    assert not [name for key, name in comet.read if key == FRESH and "step-00000200" in name]
+    choose(page, "step", "300")
+    ready(page, "head", "300/0/self")
+    assert comet.read == before + read
+
+
+def test_what_is_kept_for_the_next_choice_is_bounded_in_bytes() -> None:
+    held, read = Kept(100), []
+
+    def get(asset: str) -> bytes:
+        return held.get(asset, lambda: read.append(asset) or bytes(30))  # type: ignore[func-returns-value]
+
+    for _ in range(2):
+        for asset in ("a", "b", "c"):
+            get(asset)
+    assert (read, held.bytes) == (["a", "b", "c"], 90)
+    get("a")
+    get("d")  # b was asked for longest ago
+    get("a")
+    assert (read, held.bytes) == (["a", "b", "c", "d"], 90)
+    get("b")
+    assert read[-1] == "b"
+    held.get("large", lambda: bytes(101))
+    assert held.bytes == 0
+
+
+def test_panels_of_other_experiments_do_not_share_what_was_chosen() -> None:
+    assert remembered([ONE, TWO]) == remembered([TWO, ONE]) != remembered([ONE])
 
 
 def test_nothing_that_was_logged_is_changed(comet: Loopback) -> None:

@@ -11,7 +11,11 @@ import hashlib
 import html
 import json
 import re
+import string
+import threading
 import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Collection
 from typing import Any
 
 #: The viewer's script, deflated, as base64; filled in where the panel is written.
@@ -22,10 +26,28 @@ ROOT = "attnlog/"
 BUDGET = 30_000_000
 #: Of these, what the timeline may take.
 TIMELINE = 4_000_000
+#: Bytes of assets that are kept for the next choice; a large run has more than a panel's machine may hold.
+KEPT = 200_000_000
 #: Seconds after which a running training's new steps are looked for, at the next choice.
 FRESH = 30
 _MANIFEST = re.compile(r"manifest-[a-z0-9][a-z0-9-]{0,63}\.jsonl")
 _PATH = re.compile(r"(?:step-[0-9]{1,15}/[a-z0-9-]{1,80}/)?[a-z0-9][a-z0-9_-]{0,120}\.arrow")
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_WHOLE, _KIND = r"[0-9]{1,15}", r"[\w.>-]{1,80}"
+_VIEWS, _PAIRS = ("model", "head", "matrix", "neuron", "timeline", "tokens"), ("all", "aa", "ab", "ba", "bb")
+#: What the panel's options may be, as patterns and in words; as the JavaScript panel reads them.
+_OPTIONS = {
+    "view": ("|".join(_VIEWS), ", ".join(_VIEWS)),
+    "step": (_WHOLE, "a step's number"),
+    "input": (_WHOLE, "an input's number"),
+    "kind": (_KIND, "a kind of attention"),
+    "layer": (_WHOLE, "a layer's number"),
+    "heads": (f"{_WHOLE}(?:,{_WHOLE})*", "numbers of heads, such as [0, 3]"),
+    "pair": ("|".join(_PAIRS), ", ".join(_PAIRS)),
+    "theme": ("light|dark", "light, dark"),
+    "height": ("[1-9][0-9]{0,4}", "a number of pixels, such as 820"),
+    "budget": (r"[0-9]+(?:\.[0-9]+)? *[a-zA-Z]*", "a size, such as 30MB"),
+}
 _ORDER = ("inputs", "index", "pictures", "attention", "sparse", "vectors")
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -64,6 +86,34 @@ def fetched(_experiment: Any, asset: str) -> bytes:
     return bytes(_experiment.get_asset(asset, return_type="binary"))
 
 
+class Kept:
+    """Assets that were read, up to so many bytes; what was asked for longest ago goes first."""
+
+    def __init__(self, most: int) -> None:
+        self.bytes, self._most = 0, most
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()  # everybody who looks at the panel has a thread
+
+    def get(self, asset: str, read: Callable[[], bytes]) -> bytes:
+        """Bytes of an asset, read where they are not at hand."""
+        with self._lock:
+            if asset in self._held:
+                self._held.move_to_end(asset)
+                return self._held[asset]
+        data = read()
+        with self._lock:
+            self.bytes += len(data) - len(self._held.pop(asset, b""))
+            self._held[asset] = data
+            while self.bytes > self._most:
+                self.bytes -= len(self._held.popitem(last=False)[1])
+        return data
+
+
+def kept() -> Kept:
+    """What everybody who looks at this panel shares."""
+    return Kept(KEPT)
+
+
 class Experiment:
     """One experiment's run: its manifests, and its assets by path."""
 
@@ -72,11 +122,12 @@ class Experiment:
         self.name = str(experiment.name or self.key[:9])
         self._experiment = experiment
         self._list = st.cache_data(ttl=FRESH, show_spinner=False)(listed)
-        self._fetch = st.cache_data(max_entries=256, show_spinner="Reading from Comet…")(fetched)
+        self._kept: Kept = st.cache_resource(show_spinner=False)(kept)()
         self.assets: dict[str, tuple[str, float]] = self._list(experiment, self.key)
         self.manifests: list[dict[str, str]] = []
         self.commits: dict[int, dict[str, Any]] = {}
-        self.roll_ups: list[dict[str, Any]] = []
+        #: Roll-ups of indexes, each with the paths of the indexes in it.
+        self.roll_ups: list[tuple[dict[str, Any], set[str]]] = []
 
     @property
     def logged(self) -> bool:
@@ -86,8 +137,10 @@ class Experiment:
     def open(self) -> Experiment:
         """Read the manifests; of several commits of a step the newest counts. What is wrong with a line the viewer says."""
         for name in sorted(path for path in self.assets if _MANIFEST.fullmatch(path)):
-            text = self._fetch(self._experiment, self.assets[name][0]).decode("utf-8", "replace")
+            text = self._bytes(name).decode("utf-8", "replace")
             self.manifests.append({"name": name, "text": text})
+            indexes: dict[Any, set[str]] = {}  # of this writer's commits
+            roll_up: dict[str, Any] = {}
             for line in text.splitlines():
                 try:
                     said = json.loads(line)
@@ -96,20 +149,23 @@ class Experiment:
                 if not isinstance(said, dict):
                     continue
                 if said.get("type") == "indexes" and isinstance(said.get("asset"), dict):
-                    self.roll_ups.append(said["asset"])
+                    roll_up = said  # a later one covers what the ones before it do
                 step = said.get("step")
                 if said.get("type") == "commit" and isinstance(step, int):
+                    indexes[said.get("n")] = {str(one.get("path")) for one in _records(said) if one.get("kind") == "index"}
                     known = self.commits.get(step)
                     if known is None or (known.get("time") or 0) <= (said.get("time") or 0):
                         self.commits[step] = said
+            if roll_up:
+                covered = roll_up.get("commits")
+                paths = [indexes.get(n, set()) for n in (covered if isinstance(covered, list) else []) if isinstance(n, int)]
+                self.roll_ups.append((roll_up["asset"], set().union(*paths)))
         self.commits = dict(sorted(self.commits.items()))
         return self
 
     def of_step(self, step: int) -> list[dict[str, Any]]:
         """Records of a step's assets, what is needed first first."""
-        commit = self.commits[step]
-        records = [one for one in [commit.get("inputs"), *(commit.get("assets") or [])] if isinstance(one, dict)]
-        return sorted(records, key=lambda one: _ORDER.index(one["kind"]) if one.get("kind") in _ORDER else len(_ORDER))
+        return sorted(_records(self.commits[step]), key=lambda one: _ORDER.index(one["kind"]) if one.get("kind") in _ORDER else len(_ORDER))
 
     def get(self, record: dict[str, Any]) -> bytes | None:
         """Bytes of an asset that is there.
@@ -117,13 +173,21 @@ class Experiment:
         Raises:
             ValueError: they are not those that were logged.
         """
-        found = self.assets.get(str(record.get("path")))
-        if found is None:
+        path = str(record.get("path"))
+        if path not in self.assets:
             return None
-        data: bytes = self._fetch(self._experiment, found[0])
+        data = self._bytes(path)
         if len(data) != record.get("bytes") or hashlib.sha256(data).hexdigest() != record.get("sha256"):
             raise ValueError(f"{record.get('path')} of {self.name} is not as it was logged")
         return data
+
+    def _bytes(self, path: str) -> bytes:
+        asset = self.assets[path][0]
+        return self._kept.get(asset, lambda: fetched(self._experiment, asset))
+
+
+def _records(commit: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in [commit.get("inputs"), *(commit.get("assets") or [])] if isinstance(one, dict)]
 
 
 class Page:
@@ -159,6 +223,47 @@ class Page:
             text = base64.b64encode(data).decode()
             self.parts.append(f'<script type="text/plain" data-attnlog-run="{run}" data-attnlog-asset="{path}">{text}</script>\n')
 
+    def timeline(self, run: str, experiment: Experiment) -> None:
+        """Add what the timeline needs: roll-ups of indexes, and the indexes of steps that are in none."""
+        before = self.room
+        self.add(run, experiment, [record for record, _ in experiment.roll_ups], TIMELINE)
+        covered = {path for record, paths in experiment.roll_ups if (run, str(record.get("path"))) in self._there for path in paths}
+        records = [one for step in experiment.commits for one in experiment.of_step(step) if one.get("kind") in ("inputs", "index")]
+        self.add(run, experiment, [one for one in records if one.get("path") not in covered], TIMELINE - (before - self.room))
+
+
+def read_options(options: dict[str, Any]) -> tuple[dict[str, str], str]:
+    """Options of the panel as text, and in words which of them cannot be read."""
+    found, wrong = {}, []
+    for name, (pattern, may) in _OPTIONS.items():
+        value = options.get(name)
+        if value is None or value == "" or value == "all":
+            continue
+        text = ",".join(str(one).strip() for one in value) if isinstance(value, (list, tuple)) else str(value).strip()
+        text = text[:-2] if isinstance(value, float) and text.endswith(".0") else text
+        if not re.fullmatch(pattern, text) or (name == "budget" and not size(text)):
+            wrong.append(f"{name} is {json.dumps(value, default=str)[:60]}, and may be: {may}")
+        else:
+            found[name] = text
+    return found, f"Of the panel's options, {'; '.join(wrong)}." if wrong else ""
+
+
+def size(text: str) -> int:
+    """Bytes of a size such as ``30MB``; 0: it is none."""
+    number = re.match(r"[0-9.]+", text)
+    unit = _UNITS.get(text[number.end() :].strip().lower(), 0) if number else 0
+    return int(float(number[0]) * unit) if number else 0
+
+
+def plain(text: str) -> str:
+    """Text that Streamlit's Markdown shows as it stands: what somebody else wrote may hold pictures, which a browser would fetch."""
+    return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", " ".join(text.split()))
+
+
+def remembered(keys: Collection[str]) -> str:
+    """Name what is chosen in the viewer is remembered under: a tab may show panels of other experiments beside this one."""
+    return "comet-" + hashlib.sha256(",".join(sorted(keys)).encode()).hexdigest()[:16]
+
 
 def page(host: dict[str, Any], parts: list[str]) -> str:
     """One page with the viewer, the manifests and the assets in it, which may reach no network."""
@@ -174,7 +279,9 @@ def main() -> None:
     import streamlit as st
 
     api = comet_ml.API(cache=False)  # steps of a running training are looked for again
-    options = api.get_panel_options() or {}
+    options, wrong = read_options(api.get_panel_options() or {})
+    if wrong:
+        st.warning(plain(wrong))
     chosen = [Experiment(st, one) for one in api.get_panel_experiments() if one is not None]
     logged = {one.key: one for one in chosen if one.logged}
     if not logged:
@@ -193,7 +300,7 @@ def main() -> None:
     if not steps:
         st.info("Nothing has been recorded in this experiment yet.")
         return
-    wanted = options.get("step")
+    wanted = int(options.get("step", -1))
     at = steps.index(wanted) if wanted in steps else len(steps) - 1
     step = second.selectbox("step", steps, index=at, key=f"attnlog-step-{key}")
     others: list[tuple[str, int]] = [(key, one) for one in steps if one != step]
@@ -207,7 +314,7 @@ def main() -> None:
         "compare with", [None, *others], format_func=lambda one: "nothing" if one is None else label[one], key=f"attnlog-other-{key}-{step}"
     )
 
-    made = Page(int(options.get("budget") or BUDGET))
+    made = Page(size(options["budget"]) if "budget" in options else BUDGET)
     with st.spinner("Reading from Comet…"):
         made.add("run", here, here.of_step(step))
         compare = "compare="
@@ -217,10 +324,9 @@ def main() -> None:
         elif other is not None:
             made.add("other", logged[other[0]], logged[other[0]].of_step(other[1]))
             compare = f"compare=run:other%3Bstep:{other[1]}"
-        indexes = [record for n in steps for record in here.of_step(n) if record.get("kind") in ("inputs", "index")]
-        made.add("run", here, [*here.roll_ups, *indexes], TIMELINE)
-    for wrong in made.wrong:
-        st.warning(f"{wrong}: its digest is another than the manifest's, so it is not shown. Log it again: attnlog sync.")
+        made.timeline("run", here)
+    for damaged in made.wrong:
+        st.warning(plain(f"{damaged}: its digest is another than the manifest's, so it is not shown. Log it again: attnlog sync."))
 
     host: dict[str, Any] = {
         "host": "embedded",
@@ -230,16 +336,16 @@ def main() -> None:
         "name": here.name,
         "manifests": here.manifests,
         "state": "#" + "&".join([*_begin(options), "run=run", f"step={step}", compare]),
-        "remember": "comet",
+        "remember": remembered(logged),
     }
     if made.left:
         host["left_out"] = f"{made.left / 1e6:.1f} MB of this choice do not fit the panel's budget; raise the panel's option budget."
     if other is not None and other[0] != key:
         there_ = logged[other[0]]
         host["others"] = [{"id": "other", "name": there_.name, "manifests": there_.manifests}]
-    if options.get("theme") in ("light", "dark"):
+    if "theme" in options:
         host["theme"] = options["theme"]
-    content, height = page(host, made.parts), int(options.get("height") or 820)
+    content, height = page(host, made.parts), int(options.get("height", 820))
     # Streamlit has renamed it; Comet's may be the older.
     if hasattr(st, "iframe"):
         st.iframe(content, height=height)
@@ -249,17 +355,11 @@ def main() -> None:
         v1.html(content, height=height, scrolling=True)
 
 
-def _begin(options: dict[str, Any]) -> list[str]:
+def _begin(options: dict[str, str]) -> list[str]:
     """What the panel's options say of layer, heads and view; what is chosen in the viewer is remembered instead, once there is any."""
     import streamlit as st
 
     if st.session_state.get("attnlog-begun") == repr(options):
         return []
     st.session_state["attnlog-begun"] = repr(options)
-    said = []
-    for name in ("view", "input", "kind", "layer", "heads", "pair"):
-        value = options.get(name)
-        text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value if value is not None else "")
-        if re.fullmatch(r"[\w.>,-]{1,80}", text):
-            said.append(f"{name}={text}")
-    return said
+    return [f"{name}={options[name]}" for name in ("view", "input", "kind", "layer", "heads", "pair") if name in options]

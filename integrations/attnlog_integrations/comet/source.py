@@ -135,7 +135,8 @@ class CometSource:
         """Delete, of several assets of one of these paths, all but the newest: the client tries again what may have arrived."""
         assets = self.assets()
         kept = {asset["assetId"] for asset in newest(assets).values()}
-        self._delete([asset["assetId"] for asset in assets if inside(asset) in paths and asset["assetId"] not in kept])
+        older = [asset for asset in assets if asset["assetId"] not in kept]
+        self._delete([asset["assetId"] for asset in older if (path := inside(asset)) is not None and path in paths])
 
     def page(self) -> str | None:
         """Give the address of the experiment's page."""

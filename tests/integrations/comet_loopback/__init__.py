@@ -54,6 +54,10 @@ class Loopback:
     metrics: list[Metric] = field(default_factory=list)
     #: Panels that were uploaded: the query, and the file.
     panels: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    #: Names of experiments that have one of their own, by key.
+    names: dict[str, str] = field(default_factory=dict)
+    #: Assets whose bytes were asked for, by experiment and name.
+    read: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: What was asked to be written, as paths, in order.
     written: list[str] = field(default_factory=list)
     #: The key that is taken, and what is answered to a panel's upload.
@@ -140,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path.endswith("/experiment/asset/get-asset"):
             with self.comet.lock:
                 found = [a for a in self.comet.assets if (a.experiment, a.id) == (experiment, query.get("assetId"))]
+            self.comet.read.update((asset.experiment, asset.name) for asset in found)
             self._send(found[0].data if found else b"", "application/octet-stream", 200 if found else 404)
         elif url.path.endswith("/experiment/metrics/get-metric"):
             name = query["metricName"]
@@ -153,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(
                 {
                     "experimentKey": experiment,
-                    "experimentName": f"loopback {experiment[:4]}",
+                    "experimentName": self.comet.names.get(experiment, f"loopback {experiment[:4]}"),
                     "workspaceName": "workspace",
                     "projectName": "project",
                 }

@@ -6,10 +6,11 @@ import os
 import re
 
 #: Up to the last @ of the address: a password may hold one, and where a colon comes before it, a slash.
-_USERINFO = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]*:[^\s\"'<>]*@|[^/\s\"'<>]+@)")
+#: All lengths are bounded, so that a long text takes no longer than its length.
+_USERINFO = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]{0,200}:[^\s\"'<>]{0,1000}@|[^/\s\"'<>]{1,1000}@)")
 #: The same without a scheme, as in user:password@host.name.
-_BARE = re.compile(r"(?<![\w/.%-])[\w.%+-]+:[^\s:@/\"'<>]+@(?=[\w-]+[.:/])")
-_SECRETS = r"[\w.-]*(?:key|token|passw(?:or)?d|pwd|secret|signature|credential|auth|odbc_connect)[\w.-]*|sig"
+_BARE = re.compile(r"(?<![\w/.%-])[\w.%+-]{1,200}:[^\s:@/\"'<>]{1,1000}@(?=[\w-]+[.:/])")
+_SECRETS = r"[\w.-]{0,50}(?:key|token|passw(?:or)?d|pwd|secret|signature|credential|auth|odbc_connect)[\w.-]{0,50}|sig"
 _QUERY = re.compile(rf"(?<=[?&;])((?:{_SECRETS})=)(?!<)[^&;\s\"']+", re.IGNORECASE)
 #: Of JSON, Python's dictionaries and HTTP's headers.
 _NAMED = re.compile(rf"""([\"'](?:{_SECRETS})[\"']\s*[:=]\s*[\"'])(?!<)[^\"'\s]+""", re.IGNORECASE)

@@ -20,7 +20,7 @@ from attnlog.scalars import finite_numbers, whole_number
 from attnlog.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from attnlog.delivery.tracker import Tracker
+    from attnlog.delivery.tracker import Entry, Tracker
     from attnlog.format.write import Assets
     from attnlog.record import Capture, Missing
     from attnlog.store.manifest import Commit
@@ -210,7 +210,7 @@ class Run:
             written = self._turn.wait_for(lambda: not self._work, min(exit_wait() if wait is None else wait, threading.TIMEOUT_MAX))
         delivered = False
         with self.boundary.guard("deliver the run", _SAFE):
-            delivered = self._delivery.flush(None if wait is None else max(0.0, wait - (time.monotonic() - begun)))
+            delivered = self._delivery.flush(wait, since=begun)
         return written and delivered
 
     def close(self) -> None:
@@ -278,7 +278,6 @@ class Run:
     def _commit(self, capture: Capture, moment: _Moment, settled: bool) -> None:
         from attnlog.format.write import thin, write_assets
 
-        self._offer_held()
         for name in ("model", "config"):
             if getattr(capture, name):
                 self._writer.header.setdefault(name, getattr(capture, name))
@@ -333,9 +332,14 @@ class Run:
             missing=missing,
         )
         self._spent += assets.bytes
-        self._held = commit
+        try:
+            self._offer_held()  # the one before
+        finally:
+            self._held = commit
         if settled:
             self._offer_held()
+        else:
+            self._delivery.expect(self._entries(commit))
 
     def _roll_up(self) -> None:
         """Write the index rows of all steps as one asset, for whoever reads the timeline of a run with many steps."""
@@ -362,16 +366,21 @@ class Run:
 
     def _offer_held(self) -> None:
         """Hand the newest commit to delivery, with what was said of it meanwhile."""
-        from attnlog.delivery.entries import asset_entry, manifest_entry
-
         commit, self._held = self._held, None
         if commit is None:
             return
+        entries = self._entries(commit)
+        self._delivered_inputs.add(commit.inputs.path)
+        self._delivery.offer(entries)
+
+    def _entries(self, commit: Commit) -> list[Entry]:
+        """What a commit adds to what was delivered, its manifest last."""
+        from attnlog.delivery.entries import asset_entry, manifest_entry
+
         records = list(commit.assets)
         if commit.inputs.path not in self._delivered_inputs:
-            self._delivered_inputs.add(commit.inputs.path)
             records.insert(0, commit.inputs)
-        self._delivery.offer([*(asset_entry(record, commit) for record in records), manifest_entry(self._writer.manifest)])
+        return [*(asset_entry(record, commit) for record in records), manifest_entry(self._writer.manifest)]
 
 
 def _versions() -> dict[str, str]:

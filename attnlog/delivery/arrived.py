@@ -39,6 +39,7 @@ class Arrived:
         self._waiting: dict[tuple[str, str], str] = {}  # what arrived, until its line is written
         self._run = self._run_now
         self._file: Path | None = None
+        self._manifests: set[str] = set()  # of writers whose files go there
         self._said: dict[str, Any] | None = None
         self._before = self._read()
 
@@ -82,6 +83,8 @@ class Arrived:
 
     def _find(self, entry: Entry) -> None:
         found = _WRITER.match(entry.path)
+        if entry.kind == "manifest":
+            self._manifests.add(entry.path)
         if self._file is None and found:
             writer = found["manifest"] or found["asset"]
             self._file = self._directory / f"delivered-{self._slug}-{writer}.jsonl"
@@ -89,7 +92,12 @@ class Arrived:
     def _write(self) -> None:
         if self._file is None:
             return
-        said = {"tracker": self._tracker.name, "run": self._run_now, "destination": self._destination}
+        said = {
+            "tracker": self._tracker.name,
+            "run": self._run_now,
+            "destination": self._destination,
+            "manifests": sorted(self._manifests),
+        }
         head = [] if said == self._said else [json.dumps({**said, "time": time.time()}) + "\n"]
         if not (head or self._waiting):
             return
@@ -128,8 +136,10 @@ def remembered(directory: Path) -> list[Remembered]:
             said = record.get("time")
             when = float(said) if isinstance(said, (int, float)) else file.stat().st_mtime
             last, manifests = found.get((name, run), (when, set()))
-            writer = file.stem.removeprefix(f"delivered-{_slug(name)}-")
-            found[name, run] = max(when, last), manifests | {f"manifest-{writer}.jsonl"}
+            named = record.get("manifests")
+            if not isinstance(named, list):  # an earlier version's line: whose file it is
+                named = [f"manifest-{file.stem.removeprefix(f'delivered-{_slug(name)}-')}.jsonl"]
+            found[name, run] = max(when, last), manifests | {str(one) for one in named}
     ordered = sorted(found.items(), key=lambda item: item[1][0])
     return [Remembered(name, run, frozenset(manifests)) for (name, run), (_, manifests) in ordered]
 

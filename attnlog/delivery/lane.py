@@ -46,6 +46,7 @@ class Lane:
         self._there: Mapping[str, int] | None = None  # what the tracker said it has
         self._at_work: Entry | None = None  # on its way right now
         self._failed: deque[Entry] = deque()  # tried in vain; tried again before the next manifest
+        self._doubtful: list[Entry] = []  # failed again, which may be the file's fault or the tracker's
         self._held: dict[str, Entry] = {}  # newest manifests, waiting for their period
         self._refused: dict[str, str] = {}  # path → why
         self._handed: dict[str, Entry] = {}  # taken by a tracker that uploads by itself, and not known to have arrived
@@ -62,17 +63,23 @@ class Lane:
         self._last_error = self._last_refusal = ""
         self._where: str | None = None
         self._wake = threading.Condition()
-        self._finishing = self._flushing = self._abandoned = False
+        self._finishing = self._abandoned = False
+        self._asked = self._answered = 0  # how often somebody flushed, and how many of them wait no longer
         self._over = False  # the thread delivers nothing more
         self._thread: threading.Thread | None = None
 
     # Called from the threads that write and train.
 
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """Queue entries; returns at once."""
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Remember where to, before anything is offered."""
         with self._wake:
             if self._thread is None:  # at once, before anything can hang; but what a person named by mistake is not remembered
                 self._arrived.expect(entries, at_once=not self._ask)
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Queue entries; returns at once."""
+        self.expect(entries)
+        with self._wake:
             self._backlog.offer(entries)
             self._start()
             self._wake.notify_all()
@@ -81,15 +88,17 @@ class Lane:
         """Ask the lane to deliver its manifests as soon as what comes before them is through, not when their period is over."""
         with self._wake:
             # A tracker that is down is asked again when its time comes, not whenever somebody hurries.
-            self._flushing = self._thread is not None and not (self._finishing or self._over) and self._down is None
+            if self._thread is not None and not (self._finishing or self._over) and self._down is None:
+                self._asked += 1
             self._wake.notify_all()
 
     def settled(self, seconds: float) -> bool:
         """Wait, at most so long, until `hurry` is done; False when something is left."""
         with self._wake:
-            self._wake.wait_for(lambda: not self._flushing, seconds)
-            self._flushing = False
-            return not (self._backlog or self._at_work or self._failed or self._held or self._refused or self._handed)
+            self._wake.wait_for(lambda: self._answered >= self._asked, seconds)
+            self._answered = self._asked
+            tried = self._failed or self._doubtful or self._refused
+            return not (self._backlog or self._at_work or tried or self._held or self._handed)
 
     def finish(self) -> None:
         """Ask the lane to deliver what is left and to release the tracker."""
@@ -111,7 +120,7 @@ class Lane:
         """How many files have not arrived."""
         with self._wake:
             at_work = () if self._at_work is None else (self._at_work,)
-            waiting = self._backlog.paths() | {e.path for e in (*at_work, *self._failed, *self._held.values())}
+            waiting = self._backlog.paths() | {e.path for e in (*at_work, *self._failed, *self._doubtful, *self._held.values())}
             return len(waiting | self._refused.keys() | self._handed.keys()) + self._backlog.left
 
     def summary(self) -> str:
@@ -158,11 +167,12 @@ class Lane:
     def _work(self) -> None:
         while not self._abandoned:
             with self._wake:
-                self._wake.wait_for(lambda: self._backlog or self._finishing or self._flushing or self._due(), self._until_due())
+                self._wake.wait_for(self._has_work, self._until_due())
+                asked = self._asked
                 entry = self._at_work = self._backlog.next()
                 behind = entry is None and self._backlog.behind
                 last = self._finishing and not self._backlog
-                flushing = self._flushing and not self._backlog
+                flushing = self._answered < asked and not self._backlog
             if behind and not self._failed:
                 if self._refill():
                     continue
@@ -172,17 +182,20 @@ class Lane:
             if last or flushing or behind or self._due():
                 self._settle(force=last or flushing)
             if flushing or self._down is not None:
-                self._let_go()
+                self._let_go(asked)
             if self._down is None:
                 if last:
                     break
             elif not self._cool_down():
                 break
 
-    def _let_go(self) -> None:
-        """Whoever flushes waits no longer: everything arrived, or the tracker is down."""
+    def _has_work(self) -> bool:
+        return bool(self._backlog) or self._finishing or self._answered < self._asked or self._due()
+
+    def _let_go(self, asked: int | None = None) -> None:
+        """Whoever flushed by then, or has at all, waits no longer: everything arrived, or the tracker is down."""
         with self._wake:
-            self._flushing = False
+            self._answered = max(self._answered, self._asked if asked is None else asked)
             self._wake.notify_all()
 
     def _refill(self) -> bool:
@@ -243,7 +256,6 @@ class Lane:
 
         With `force`, at the end of a training or when somebody waits, a tracker first delivers what it kept for the end.
         """
-        doubtful: list[Entry] = []  # failed again, which may be the file's fault or the tracker's
         some, alone = False, not self._held
         while self._failed:
             entry = self._at_work = self._failed[0]
@@ -251,14 +263,14 @@ class Lane:
             if self._deliver(entry):
                 some = True
                 continue
-            doubtful.append(entry)
+            self._doubtful.append(entry)
             if self._down is not None:
                 break
         flush: Callable[[], None] | None = getattr(self.tracker, "flush", None)
         if force and flush is not None and self._down is None:
             self._guarded("deliver the last step to", flush)
             self._confirm()
-        for path, entry in list(self._held.items()) if self._down is None or not doubtful else ():
+        for path, entry in list(self._held.items()) if self._down is None or not self._doubtful else ():
             some = self._deliver(entry)
             self._settled = time.monotonic()
             if not some:
@@ -270,9 +282,10 @@ class Lane:
         if some or (alone and self._down is None):
             # Refused twice while others arrive, or with nothing to tell by: what comes next tells, and the run folder knows them.
             # Their manifest goes without them: better one gap than nothing to see.
-            self._refused |= {entry.path: self._last_refusal for entry in doubtful}
+            self._refused |= {entry.path: self._last_refusal for entry in self._doubtful}
         else:
-            self._failed.extendleft(reversed(doubtful))
+            self._failed.extendleft(reversed(self._doubtful))
+        self._doubtful.clear()
         self._at_work = None
         if self._down is not None:
             return

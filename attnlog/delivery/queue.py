@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from attnlog.boundary import Boundary, strict
@@ -39,8 +38,8 @@ class Delivery:
         self.trackers = tuple(trackers)
         self._lanes = [Lane(self.directory, tracker, boundary, ask=ask) for tracker in trackers if not isinstance(tracker, LocalTracker)]
         self._finished: str | None = None
-        self._in_vain = 0.0  # seconds waited for what has not arrived
-        self._arrived = 0  # files, when somebody waited last
+        self._in_vain: dict[Lane, float] = {}  # seconds waited for what has not arrived
+        self._arrived: dict[Lane, int] = {}  # files, when somebody waited last
 
     def offer(self, entries: Sequence[Entry], to: Tracker | None = None) -> None:
         """Queue files of the run folder for delivery, to all trackers or to one; returns at once.
@@ -51,19 +50,26 @@ class Delivery:
             if to is None or lane.tracker is to:
                 lane.offer(entries)
 
-    def flush(self, wait: float | None = None) -> bool:
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Remember where files will go that are offered later, in case the process ends before."""
+        for lane in self._lanes:
+            lane.expect(entries)
+
+    def flush(self, wait: float | None = None, *, since: float | None = None) -> bool:
         """Deliver what was offered so far, manifests included, within a bounded time; the trackers stay open.
 
         Args:
             wait: seconds to wait at most; None: what is left of ``ATTNLOG_EXIT_WAIT``, or of 60.
+            since: the moment, by ``time.monotonic()``, from which these seconds count; default: now.
 
         Returns:
             Whether everything arrived.
         """
-        with self._patience(wait) as left:
-            for lane in self._lanes:
-                lane.hurry()
-            arrived = [lane.settled(left()) for lane in self._lanes]
+        begun = time.monotonic() if since is None else since
+        for lane in self._lanes:
+            lane.hurry()
+        arrived = [lane.settled(self._left_of(lane, wait, begun)) for lane in self._lanes]
+        self._count(begun)
         return all(arrived)
 
     @property
@@ -85,11 +91,12 @@ class Delivery:
         """
         if self._finished is not None:
             return self._finished
-        with self._patience(wait) as left:
-            for lane in self._lanes:
-                lane.finish()
-            for lane in self._lanes:
-                lane.join(left())
+        begun = time.monotonic()
+        for lane in self._lanes:
+            lane.finish()
+        for lane in self._lanes:
+            lane.join(self._left_of(lane, wait, begun))
+        self._count(begun)
         errors = [lane.error for lane in self._lanes if lane.error is not None]
         if errors and strict():
             raise TrackerError(f"{describe(errors[0])}; everything is safe in {self.directory}") from None
@@ -98,22 +105,22 @@ class Delivery:
         self._finished = "\n".join([f"local: {local.where()}", *lines])
         return self._finished
 
-    @contextmanager
-    def _patience(self, wait: float | None) -> Iterator[Callable[[], float]]:
-        """Give the body a clock: how many seconds are left to wait for the trackers.
+    def _left_of(self, lane: Lane, wait: float | None, begun: float) -> float:
+        """Seconds that are left to wait for a tracker.
 
-        Who waits at the end of a training and at once again at the end of the program waits ``ATTNLOG_EXIT_WAIT`` once, not twice.
+        Who waits at the end of a training and at once again at the end of the program waits ``ATTNLOG_EXIT_WAIT`` once, not twice, for
+        a tracker that did nothing meanwhile; for the others it does not count.
         """
-        begun = time.monotonic()
-        if sum(lane.arrived for lane in self._lanes) > self._arrived:  # they work after all
-            self._in_vain = 0.0
-        most = max(0.0, exit_wait() - self._in_vain) if wait is None else wait
-        end = begun + min(most, threading.TIMEOUT_MAX)
-        try:
-            yield lambda: max(0.0, end - time.monotonic())
-        finally:
-            self._in_vain = self._in_vain + time.monotonic() - begun if self.left else 0.0
-            self._arrived = sum(lane.arrived for lane in self._lanes)
+        if lane.arrived > self._arrived.get(lane, 0):
+            self._in_vain[lane] = 0.0
+        most = max(0.0, exit_wait() - self._in_vain.get(lane, 0.0)) if wait is None else wait
+        return max(0.0, begun + min(most, threading.TIMEOUT_MAX) - time.monotonic())
+
+    def _count(self, begun: float) -> None:
+        waited = time.monotonic() - begun
+        for lane in self._lanes:
+            self._in_vain[lane] = self._in_vain.get(lane, 0.0) + waited if lane.left else 0.0
+            self._arrived[lane] = lane.arrived
 
 
 def exit_wait() -> float:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 
-#: Up to the last @ of the address: a password may hold one, and where a colon comes before it, a slash.
+#: Up to the last @ of the authority; where that has none, a password may hold a slash: what stands before it is no port then.
 #: All lengths are bounded, so that a long text takes no longer than its length.
-_USERINFO = re.compile(r"(?<=://)(?:[^/\s:@\"'<>]{0,200}:[^\s\"'<>]{0,1000}@|[^/\s\"'<>]{1,1000}@)")
+_USERINFO = re.compile(r"(?<=://)(?:[^/\s\"'<>]{1,1000}@|[^/\s:@\"'<>]{0,200}:(?![0-9]{1,5}(?:/|$))[^\s@\"'<>]{0,1000}@)")
 #: The same without a scheme, as in user:password@host.name.
 _BARE = re.compile(r"(?<![\w/.%-])[\w.%+-]{1,200}:[^\s:@/\"'<>]{1,1000}@(?=[\w-]+[.:/])")
-_SECRETS = r"[\w.-]{0,50}(?:key|token|passw(?:or)?d|pwd|secret|signature|credential|auth|odbc_connect)[\w.-]{0,50}|sig"
+#: Whole words: a tokenizer, a keyword and an author are none.
+_WORD = r"(?:key|token|passw(?:or)?d|pwd|secret|signature|credential|odbc_connect)s?(?-i:(?![a-z]))[\w.-]{0,50}"
+_SECRETS = rf"[\w.-]{{0,50}}{_WORD}|(?:[\w.-]{{0,50}}[_.-])?(?:auth|authorization|sig)"
 _QUERY = re.compile(rf"(?<=[?&;])((?:{_SECRETS})=)(?!<)[^&;\s\"']+", re.IGNORECASE)
 #: Of JSON, Python's dictionaries and HTTP's headers.
 _NAMED = re.compile(rf"""([\"'](?:{_SECRETS})[\"']\s*[:=]\s*[\"'])(?!<)[^\"'\s]+""", re.IGNORECASE)
-_HEADER = re.compile(r"\b(Bearer|Basic)\s+(?:(?<=Bearer )|(?=[\w.~+/=-]*[\dA-Z=]))[\w.~+/=-]{8,}")
+_HEADER = re.compile(r"\b(Bearer|Basic)\s+(?:(?<=Bearer )|(?=[\w.~+/=-]*(?:[0-9=+/]|[a-z][A-Z])))[\w.~+/=-]{8,}")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|CREDENTIAL", re.IGNORECASE)
 
 

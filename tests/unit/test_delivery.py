@@ -356,6 +356,51 @@ def test_who_waits_at_the_end_of_a_training_and_again_of_the_program_waits_once(
     assert waits == [0.0]
 
 
+def test_a_tracker_that_hangs_takes_none_of_the_time_that_another_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "1")
+    released = threading.Event()
+    slow, other = Memory(lambda entry, tries: not released.wait(60)), Memory()
+    other.name = "other"
+    delivery = Delivery(tmp_path, [slow, other], Boundary())
+    delivery.offer([asset(tmp_path, step(1)), manifest(tmp_path, "one")])
+    assert not delivery.flush()
+    waits: dict[str, float] = {}
+    join = Lane.join
+    monkeypatch.setattr(Lane, "join", lambda self, seconds: (waits.update({self.tracker.name: seconds}), join(self, seconds)))
+    delivery.offer([asset(tmp_path, step(2)), manifest(tmp_path, "two")])
+    delivery.finish()
+    released.set()
+    assert waits["memory"] == 0.0
+    assert waits["other"] > 0.5
+    assert step(2) in other.got
+
+
+def test_who_flushes_after_one_who_gave_up_waits_for_what_came_between(tmp_path: Path) -> None:
+    settling, on = threading.Event(), threading.Event()
+
+    class Slow(Memory):
+        def refresh(self, run: Path) -> None:
+            settling.set()
+            on.wait()
+
+    tracker = Slow()
+    delivery = Delivery(tmp_path, [tracker], Boundary())
+    delivery.offer([asset(tmp_path, step(1)), manifest(tmp_path, "one")])
+    assert settling.wait(60)
+    delivery.flush(0.01)
+    delivery.offer([asset(tmp_path, step(2)), manifest(tmp_path, "two")])
+    flushed: list[bool] = []
+    waiting = threading.Thread(target=lambda: flushed.append(delivery.flush(3600)))
+    waiting.start()
+    while delivery._lanes[0]._asked < 2:
+        pass
+    on.set()
+    waiting.join()
+    assert flushed == [True]
+    assert step(2) in tracker.got
+    delivery.finish(30)
+
+
 def test_a_tracker_is_released_once_even_if_nothing_was_offered(tmp_path: Path) -> None:
     tracker = Memory()
     delivery = Delivery(tmp_path, [tracker], Boundary())
@@ -415,6 +460,8 @@ def test_the_wait_at_the_end_comes_from_the_environment(monkeypatch: pytest.Monk
         "mssql:///?odbc_connect=host%3BPWD%3Dp-ss-word",
         "host said: Authorization: Bearer p-ss-word",
         "host said: Authorization: Basic UDpw-ss-word=",
+        "host said: Authorization: Basic dXNlcjpwss-wordYXNz",
+        "https://host/x?authorization=p-ss-word;accessKeyId=p-ss-word",
         "host: {'api_key': 'p-ss-word'}",
         "Invalid header value b'file-ss-word\\n'",
     ],
@@ -429,7 +476,9 @@ def test_whatever_shape_a_secret_has_it_is_not_said(said: str, monkeypatch: pyte
     "said",
     [
         "API request to http://127.0.0.1:5000/api/2.0/mlflow/runs/get?run_id=4&path=a/b failed",
-        "basic authentication is on, and the bearer of it unknown",
+        "basic authentication is on, and the bearer of it unknown: HTTP Basic Authentication required",
+        "http://host:5000/team@corp/mlflow and https://h:8443/users/bob@example.com/runs",
+        "https://host/x?author=Bob&tokenizer=bpe says {'keyword': 'x', 'tokenizer_class': 'y'}",
         "sqlite:////tmp/a@b/mlflow.db is locked",
         "experiment https://www.comet.com/team/project/abc at 12:30",
     ],

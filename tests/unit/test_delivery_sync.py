@@ -254,6 +254,30 @@ def test_each_run_that_a_folder_went_to_gets_what_was_logged_to_it(tmp_path: Pat
     assert set(board.shelves["second"]) == set(tree(copy))
 
 
+def test_a_sync_to_another_run_that_broke_off_is_finished_with_everything(tmp_path: Path, board: type[Board], recwarn: Any) -> None:
+    folder = tmp_path / "run"
+    for step in range(2):  # the second goes on in the same run
+        with Run(folder, tracker="board:old") as run:
+            run.log(_capture(), step=step)
+    board.dies_after = len(board.puts) + 4
+    assert " left" in sync(folder, "board:new")
+    board.dies_after = None
+    assert " left" not in sync(folder)
+    assert board.shelves == {"old": tree(folder), "new": tree(folder)}
+
+
+def test_where_a_step_goes_is_remembered_before_its_checkpoint_is_there(tmp_path: Path, board: type[Board]) -> None:
+    folder = tmp_path / "run"
+    run = Run(folder, tracker="board:seven")
+    run.log(_capture(), step=0, settled=False)
+    _wait(lambda: not run._work)
+    copy = shutil.copytree(folder, tmp_path / "copy")  # what a process leaves that is killed now
+    assert board.puts == []
+    assert " left" not in sync(copy)
+    assert board.shelves["seven"] == tree(copy)
+    run.close()
+
+
 def test_what_two_trackers_of_one_kind_missed_comes_to_both(tmp_path: Path, board: type[Board], recwarn: Any) -> None:
     board.dies_after = 0
     with Run(tmp_path / "run", tracker=["board:first", "board:second"]) as run:
@@ -370,7 +394,8 @@ def test_the_memory_names_tracker_run_and_files_and_nothing_else(folder: Path, b
     sync(folder, "board:seven")
     [memory] = folder.glob("delivered-board-*.jsonl")
     lines = [json.loads(line) for line in memory.read_text().splitlines()]
-    assert set(lines[0]) == {"tracker", "run", "destination", "time"}
+    assert set(lines[0]) == {"tracker", "run", "destination", "manifests", "time"}
+    assert lines[0]["manifests"] == [file.name for file in folder.glob("manifest-*")]
     assert (lines[0]["tracker"], lines[0]["run"], lines[0]["destination"]) == ("board", "seven", "board seven")
     assert {line["path"] for line in lines[1:]} == set(tree(folder))
 

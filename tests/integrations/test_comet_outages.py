@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import comet_ml
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -170,13 +172,75 @@ def test_where_comet_may_not_be_read_the_client_is_believed(comet: Loopback, fol
     comet.refuse = 403
     assert tracker.holds() is None
     assert delivered(folder, tracker) == (len(files(folder)), 0)
-    comet.refuse = 500  # but a Comet that fails says nothing
-    again = CometTracker(folder)
-    index = next(one for one in entries(folder) if one.kind == "index")
-    again.put(index, folder / index.path)
-    again.flush()
-    assert set(again.pending) == {index.path}
     comet.refuse = 0
+
+
+@pytest.mark.parametrize("refuse", [500, 403])
+def test_what_comet_says_of_a_moment_is_not_taken_for_an_arrival(refuse: int, comet: Loopback, folder: Path) -> None:
+    """It fails, or something in between refuses what was allowed before."""
+    comet_ml.start()
+    tracker = CometTracker(folder)
+    inputs, index = (next(one for one in entries(folder) if one.kind == kind) for kind in ("inputs", "index"))
+    tracker.put(inputs, folder / inputs.path)
+    tracker.flush()
+    assert not tracker.pending
+    comet.fault, comet.refuse = "500", refuse
+    tracker.put(index, folder / index.path)
+    tracker.flush()
+    assert set(tracker.pending) == {index.path}
+    comet.fault, comet.refuse = "", 0
+
+
+def test_a_budget_counts_from_what_is_there_and_from_nothing_else(comet: Loopback, folder: Path) -> None:
+    comet_ml.start()
+    tracker = CometTracker(folder)
+    index = next(one for one in entries(folder) if one.kind == "index")
+    comet.refuse = 500
+    with pytest.raises(TrackerError):
+        tracker.put(index, folder / index.path)
+    comet.refuse = 0
+    tracker.put(index, folder / index.path)
+    tracker.close()
+
+
+def test_a_large_file_that_comet_never_takes_is_tried_a_few_times_and_the_step_is_there_without_it(
+    comet: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    monkeypatch.setattr("attnlog.delivery.lane.PERIOD", 0.2)
+    experiment = comet_ml.start()
+    comet.refused = "/attention.arrow"
+    with attnlog.Run(tmp_path / "run", tracker="comet") as run:
+        run.log(attnlog.from_tensors([np.full((1, 2, 2), 0.5, "f4")], ["a", "b"]), step=0)
+        while not any("manifest-" in name for name in comet.of(experiment.id)):
+            time.sleep(0.02)
+        tries = sum(count for name, count in comet.tried.items() if "/attention.arrow" in name)
+        run.flush()
+        assert run._delivery.left == 1
+    # Handed over three times, of which the client makes four tries each.
+    assert tries <= 12
+    assert sum(count for name, count in comet.tried.items() if "/attention.arrow" in name) == tries
+    comet.refused = "…"
+    experiment.end()
+    result = CliRunner().invoke(main, ["sync", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    is_whole(comet, experiment.id, tmp_path / "run")
+
+
+def test_while_comet_takes_nothing_its_client_is_handed_nothing_more(comet: Loopback, folder: Path) -> None:
+    comet_ml.start()
+    tracker = CometTracker(folder)
+    *assets, manifest = entries(folder)
+    comet.fault = "500"
+    put_all(tracker, assets[:2], folder)
+    with pytest.raises(TrackerError, match="has not taken 2 files"):
+        tracker.put(manifest, folder / manifest.path)
+    for entry in assets[2:]:
+        with pytest.raises(TrackerError, match="has not taken 2 files"):
+            tracker.put(entry, folder / entry.path)
+    assert set(tracker.pending) == {entry.path for entry in assets[:2]}
+    comet.fault = ""
+    put_all(tracker, [*assets[2:], manifest], folder)
+    assert not tracker.pending
 
 
 def test_an_offline_experiment_has_nothing_pending(comet: Loopback, folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attnlog.delivery.tracker import Entry
-from attnlog.errors import AttnlogError, RunNotFoundError, TrackerError
+from attnlog.errors import RunNotFoundError, TrackerError
 from attnlog.say import say
 from attnlog_integrations.comet.budget import budget
 from attnlog_integrations.comet.experiments import find
@@ -97,7 +97,8 @@ class CometTracker:
         if not self._counted:
             self._count()
             self._counted = True
-        if entry.kind == "manifest":
+        # While Comet takes nothing, its client is handed nothing more: the run folder keeps it.
+        if entry.kind == "manifest" or (self._handed is not None and self._handed.refused):
             self._settle()
         if entry.scalars and entry.path not in self._told:
             self._experiment.scalars(entry.scalars, step=entry.step, epoch=entry.epoch, time=entry.time)
@@ -139,7 +140,7 @@ class CometTracker:
         """Count what the experiment holds already, against the budget."""
         try:
             self._budget.begin(self._experiment.holds() or {})
-        except AttnlogError as error:
+        except (UnreadableError, RunNotFoundError) as error:
             if self._handed is None:
                 raise
             # Its client can write where nobody may read, in anonymous experiments for instance.

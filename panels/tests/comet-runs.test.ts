@@ -205,3 +205,48 @@ test("one that an address names is looked at whatever its place", async () => {
   assert.equal(await source.findRun!("elsewhere"), null);
   assert.equal(new CometSource(api, keys(48)).findRun, undefined);
 });
+
+test("one that is just being looked at is found when that is done, and one behind it at once", async () => {
+  const { api } = many((key) => ["k5", "k47"].includes(key));
+  const list = api.experimentAssets;
+  let answer: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  api.experimentAssets = async (key) => (key === "k47" ? list(key) : gate.then(() => list(key)));
+  const source = new CometSource(api, keys(60));
+  const listing = source.runs();
+  assert.equal((await source.findRun!("k47"))?.id, "k47");
+  const [found, none] = [source.findRun!("k5"), source.findRun!("k6")];
+  answer();
+  assert.equal((await found)?.id, "k5");
+  assert.equal(await none, null);
+  assert.deepEqual(
+    (await listing).map(({ id }) => id),
+    ["k5", "k47"],
+  );
+});
+
+test("one that is looked for again takes none of the others' places in the round", async () => {
+  const { api } = many((key) => ["k0", "k99"].includes(key));
+  const source = new CometSource(api, keys(100));
+  await source.runs();
+  for (let count = 0; count < 60; count++) assert.equal(await source.findRun!("k1"), null);
+  const more = await source.moreRuns!();
+  assert.deepEqual(
+    more.map(({ id }) => id),
+    ["k99"],
+  );
+  assert.deepEqual(await source.moreRuns!(), []);
+});
+
+test("who opens the list while all others are being looked at waits for them", async () => {
+  const { api } = many((key) => ["k0", "k50"].includes(key));
+  const source = new CometSource(api, keys(51));
+  await source.runs();
+  const [one, other] = [source.moreRuns!(), source.moreRuns!()];
+  assert.deepEqual(
+    [...(await one), ...(await other)].map(({ id }) => id),
+    ["k50", "k50"],
+  );
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Source } from "../src/host/source";
 import { Retry } from "../src/session/growth";
+import { StepList } from "../src/session/other";
 import { Session } from "../src/session/session";
 import { manifests, source } from "./golden";
 
@@ -105,6 +106,8 @@ test("a run that is compared with is followed, and what is drawn of it stays mea
   session.close();
 });
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 test("a run that could not be compared with is asked again, and the same refusal is told once", async () => {
   const { source: from } = several("a", "b");
   const read = from.manifests;
@@ -118,9 +121,77 @@ test("a run that could not be compared with is asked again, and the same refusal
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(told, 0);
   from.manifests = read;
+  await session.refresh(); // tried more rarely
   await session.refresh();
   await until(session, () => session.compared !== null);
   assert.equal(session.comparedError, null);
+  session.close();
+});
+
+test("a run that cannot be compared with is tried ever more rarely, and at once when it has gone on", async () => {
+  const { source: from, lines } = several("a", "b");
+  const get = from.get;
+  let reads = 0;
+  from.get = (run, ...rest) => {
+    if (run !== "b") return get(run, ...rest);
+    reads++;
+    return Promise.reject(new Error("502"));
+  };
+  lines.set("b", 2);
+  const session = new Session(from, false);
+  await session.start("#run=a&compare=run:b");
+  await until(session, () => session.comparedError !== null);
+  const tried = async (looks: number): Promise<number[]> => {
+    const found: number[] = [];
+    for (let at = 0; at < looks; at++) {
+      const before = reads;
+      await session.refresh();
+      await turn();
+      if (reads > before) found.push(at);
+    }
+    return found;
+  };
+  assert.deepEqual(await tried(12), [0, 2, 5, 10]);
+  lines.set("b", 3);
+  assert.deepEqual(await tried(5), [0, 1, 3]);
+  from.get = get;
+  lines.delete("b");
+  await session.refresh();
+  await until(session, () => session.compared !== null);
+  assert.equal(session.compared?.scene.commit.step, 200);
+  session.close();
+});
+
+test("steps of a run that cannot be read are not asked for whenever something is drawn, and come when it can be", async () => {
+  const { source: from } = several("a", "b");
+  const read = from.manifests;
+  let asked = 0;
+  let shown = "b";
+  const bad = [{ name: "manifest-w.jsonl", text: "no manifest\n" }];
+  const answers = [async () => bad, () => Promise.reject(new Error("502"))];
+  from.manifests = (run) => (run === "b" ? answers[asked++]!() : read(run));
+  const session = new Session(from, false);
+  const steps = new StepList(session.others, () => steps.of(shown));
+  await session.start("#run=a");
+  await until(session, () => session.phase === "ready");
+  for (let drawn = 0; drawn < 5; drawn++) {
+    assert.deepEqual(steps.of("b"), []);
+    await turn();
+  }
+  assert.equal(asked, 1);
+  for (shown of ["a", "b"]) {
+    for (let drawn = 0; drawn < 5; drawn++) {
+      steps.of(shown);
+      await turn();
+    }
+  }
+  assert.equal(asked, 2);
+  from.manifests = read;
+  session.set({ compare: { run: "b", step: null, input: null } });
+  await until(session, () => session.compared !== null);
+  steps.of("b");
+  await turn();
+  assert.deepEqual(steps.of("b"), [0, 100, 200]);
   session.close();
 });
 

@@ -1,6 +1,6 @@
 // Pages of a server: what is asked for again, how often, and what is said where it refuses.
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
+import { afterEach, type TestContext, test } from "node:test";
 import type { AttnlogError } from "../src/decode/errors";
 import { MlflowSource } from "../src/host/mlflow";
 import { ServerSource } from "../src/host/server";
@@ -129,10 +129,11 @@ test("a run that is nowhere is none", async () => {
   assert.equal(await new MlflowSource().findRun("abc"), null);
 });
 
-test("a run that has ended is looked at once more and then rarely, and whether it goes on is asked every minute", async (t) => {
+/** A page of one run: looks at it in so many seconds, and says how long it waits then. */
+async function opened(t: TestContext, status: string) {
   t.mock.timers.enable({ apis: ["Date"] });
   t.mock.timers.setTime(1_000_000);
-  const run: RunName = { id: "abc", name: "run", status: "running" };
+  const run: RunName = { id: "abc", name: "run", status };
   const asked = server((path) =>
     path.startsWith("manifests")
       ? json({ manifests: [] })
@@ -143,16 +144,46 @@ test("a run that has ended is looked at once more and then rarely, and whether i
   const source = new MlflowSource();
   source.follow((told) => Object.assign(known, told));
   const [known] = (await source.runs()) as [RunName];
-  const look = async (): Promise<number> => {
-    t.mock.timers.tick(15_000);
+  const look = async (seconds = 15): Promise<number> => {
+    t.mock.timers.tick(seconds * 1000);
     await source.manifests("abc");
     await new Promise((resolve) => setImmediate(resolve));
     return source.pollOf(known);
   };
-  assert.deepEqual([await look(), await look(), await look()], [15_000, 15_000, 15_000]);
+  const looks = async (count: number): Promise<number[]> => {
+    const found: number[] = [];
+    while (found.length < count) found.push(await look());
+    return found;
+  };
+  return { run, known, asked, look, looks };
+}
+
+test("a run that ends is looked at as before for as long as its last steps may be on their way, and then rarely", async (t) => {
+  const { run, known, asked, look, looks } = await opened(t, "running");
+  assert.deepEqual(await looks(3), Array(3).fill(15_000));
   run.status = "finished";
   assert.equal(await look(), 15_000);
   assert.equal(known.status, "finished");
-  assert.deepEqual([await look(), await look()], [300_000, 300_000]);
-  assert.equal(asked.filter(({ path }) => path.startsWith("run?")).length, 1);
+  assert.deepEqual(await looks(11), Array(11).fill(15_000));
+  assert.deepEqual(await looks(2), [300_000, 300_000]);
+  // Whether it goes on is asked every minute.
+  assert.equal(asked.filter(({ path }) => path.startsWith("run?")).length, 4);
+  run.status = "running";
+  await looks(4);
+  assert.equal(await look(), 15_000);
+  run.status = "finished";
+  assert.deepEqual(await looks(12), Array(12).fill(15_000));
+});
+
+test("a run whose end is not known for long when the page opens is looked at as often as one that goes on", async (t) => {
+  const { look, looks } = await opened(t, "finished");
+  assert.equal(await look(0), 15_000);
+  assert.deepEqual(await looks(11), Array(11).fill(15_000));
+  assert.equal(await look(), 300_000);
+});
+
+test("a page that nobody looked at while the last steps came looks once more before it looks rarely", async (t) => {
+  const { look } = await opened(t, "finished");
+  assert.equal(await look(170), 15_000);
+  assert.equal(await look(3_600), 300_000);
 });

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import comet_ml
@@ -15,7 +17,7 @@ import attnlog
 from attnlog.boundary import Boundary
 from attnlog.delivery.queue import Delivery
 from attnlog_integrations.comet.panel import python_code
-from attnlog_integrations.comet.python_panel import Kept, remembered
+from attnlog_integrations.comet.python_panel import Experiment, Kept, remembered
 from attnlog_integrations.comet.tracker import CometTracker
 from tests.integrations.comet_loopback import Loopback, loopback
 from tests.integrations.comet_python_host import given, python_host
@@ -180,6 +182,38 @@ def test_what_is_kept_for_the_next_choice_is_bounded_in_bytes() -> None:
     assert read[-1] == "b"
     held.get("large", lambda: bytes(101))
     assert held.bytes == 0
+
+
+class Logged:
+    """An experiment with one manifest, as Comet's client gives it."""
+
+    id, name = ONE, "one"
+
+    def __init__(self, *lines: Any) -> None:
+        self._text = "".join(json.dumps(line) + "\n" for line in lines)
+
+    def get_asset_list(self) -> list[dict[str, Any]]:
+        return [{"fileName": "attnlog/manifest-w.jsonl", "assetId": "m", "createdAt": 1}]
+
+    def get_asset(self, _asset: str, return_type: str) -> bytes:
+        assert return_type == "binary"
+        return self._text.encode()
+
+
+def commit(n: Any, step: int) -> dict[str, Any]:
+    return {"type": "commit", "n": n, "step": step, "time": 1.0, "assets": [{"kind": "index", "path": f"step-{step}/w-0/index.arrow"}]}
+
+
+@pytest.mark.parametrize("bad", [[1], {"a": 1}, "1", None, True, 1.5])
+def test_a_line_whose_number_is_none_leaves_the_others_readable(bad: Any) -> None:
+    def plain(**_said: Any) -> Any:
+        return lambda function: function
+
+    st = SimpleNamespace(cache_data=plain, cache_resource=plain)
+    roll_up = {"type": "indexes", "asset": {"path": "indexes-w-1.arrow"}, "commits": [0, 1, bad]}
+    opened = Experiment(st, Logged(commit(0, 100), commit(1, 200), commit(bad, 300), roll_up)).open()
+    assert {100, 200} <= set(opened.commits)
+    assert [paths for _, paths in opened.roll_ups] == [{"step-100/w-0/index.arrow", "step-200/w-0/index.arrow"}]
 
 
 def test_panels_of_other_experiments_do_not_share_what_was_chosen() -> None:

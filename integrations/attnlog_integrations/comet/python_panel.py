@@ -139,7 +139,7 @@ class Experiment:
         for name in sorted(path for path in self.assets if _MANIFEST.fullmatch(path)):
             text = self._bytes(name).decode("utf-8", "replace")
             self.manifests.append({"name": name, "text": text})
-            indexes: dict[Any, set[str]] = {}  # of this writer's commits
+            indexes: dict[int, set[str]] = {}  # of this writer's commits
             roll_up: dict[str, Any] = {}
             for line in text.splitlines():
                 try:
@@ -151,14 +151,16 @@ class Experiment:
                 if said.get("type") == "indexes" and isinstance(said.get("asset"), dict):
                     roll_up = said  # a later one covers what the ones before it do
                 step = said.get("step")
+                n: Any = said.get("n")
                 if said.get("type") == "commit" and isinstance(step, int):
-                    indexes[said.get("n")] = {str(one.get("path")) for one in _records(said) if one.get("kind") == "index"}
+                    if _is_whole(n):
+                        indexes[n] = {str(one.get("path")) for one in _records(said) if one.get("kind") == "index"}
                     known = self.commits.get(step)
                     if known is None or (known.get("time") or 0) <= (said.get("time") or 0):
                         self.commits[step] = said
             if roll_up:
                 covered = roll_up.get("commits")
-                paths = [indexes.get(n, set()) for n in (covered if isinstance(covered, list) else []) if isinstance(n, int)]
+                paths = [indexes.get(n, set()) for n in (covered if isinstance(covered, list) else []) if _is_whole(n)]
                 self.roll_ups.append((roll_up["asset"], set().union(*paths)))
         self.commits = dict(sorted(self.commits.items()))
         return self
@@ -184,6 +186,11 @@ class Experiment:
     def _bytes(self, path: str) -> bytes:
         asset = self.assets[path][0]
         return self._kept.get(asset, lambda: fetched(self._experiment, asset))
+
+
+def _is_whole(n: Any) -> bool:
+    """Whether it is a number of a commit; JSON's true is one to Python."""
+    return isinstance(n, int) and not isinstance(n, bool)
 
 
 def _records(commit: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,12 +4,23 @@ import { ServerSource } from "./server";
 import type { Manifest, RunName } from "./source";
 
 const POLL = 15_000;
-/** A run that has ended gets more only where somebody delivers what an outage had left. */
+/** A run that ended a while ago gets more only where somebody delivers what an outage had left. */
 const POLL_ENDED = 300_000;
+/** Milliseconds for which more of a run may come after its end: it often ends before its last steps have been delivered. */
+const LATE = 180_000;
 /** Milliseconds between questions whether a run goes on. */
 const STATUS = 60_000;
 /** MLflow's words for a run that has ended. */
 const ENDED: readonly string[] = ["finished", "failed", "killed"];
+
+/** What the server last said of a run. */
+interface Known {
+  time: number;
+  /** When it was first said to have ended; null: it goes on. */
+  ended: number | null;
+  /** Whether it was looked at when nothing more of it was on its way. */
+  settled: boolean;
+}
 
 interface Listed {
   runs: RunName[];
@@ -21,10 +32,7 @@ export class MlflowSource extends ServerSource {
   /** Of the runs that follow those listed so far; null: there are none. */
   private next: string | null = null;
   private told: (run: RunName) => void = () => undefined;
-  /** Whether a run has ended, and when the server said so. */
-  private readonly states = new Map<string, { ended: boolean; time: number }>();
-  /** Runs that have just ended: what they logged last may be newer than the last look. */
-  private readonly ending = new Set<string>();
+  private readonly known = new Map<string, Known>();
 
   constructor() {
     super("", {
@@ -62,21 +70,24 @@ export class MlflowSource extends ServerSource {
   }
 
   pollOf(run: RunName): number {
-    return ENDED.includes(run.status ?? "") && !this.ending.has(run.id) ? POLL_ENDED : POLL;
+    return ENDED.includes(run.status ?? "") && this.known.get(run.id)?.settled ? POLL_ENDED : POLL;
   }
 
   override async manifests(run: string): Promise<Manifest[]> {
+    const begun = Date.now();
     const manifests = await super.manifests(run);
-    this.ending.delete(run);
+    const known = this.known.get(run);
+    // A page that nobody sees does not look: how long ago the run ended does not say that its last steps have been seen.
+    if (known && known.ended !== null && begun - known.ended >= LATE) known.settled = true;
     void this.follows(run);
     return manifests;
   }
 
   /** Asks every now and then whether a run goes on. */
   private async follows(id: string): Promise<void> {
-    const { time, ended } = this.states.get(id) ?? { time: 0, ended: false };
-    if (Date.now() - time < STATUS) return;
-    this.states.set(id, { time: Date.now(), ended });
+    const known = this.known.get(id) ?? { time: 0, ended: null, settled: false };
+    if (Date.now() - known.time < STATUS) return;
+    this.known.set(id, { ...known, time: Date.now() });
     try {
       const run = await this.findRun(id);
       if (run) this.told(run);
@@ -86,9 +97,9 @@ export class MlflowSource extends ServerSource {
   }
 
   private note({ id, status }: RunName): void {
-    const ended = ENDED.includes(status ?? "");
-    if (ended && this.states.get(id)?.ended === false) this.ending.add(id);
-    this.states.set(id, { ended, time: Date.now() });
+    const [time, before] = [Date.now(), this.known.get(id)];
+    const ended = ENDED.includes(status ?? "") ? (before?.ended ?? time) : null;
+    this.known.set(id, { time, ended, settled: ended !== null && before?.settled === true });
   }
 
   private async listed(path: string): Promise<RunName[]> {

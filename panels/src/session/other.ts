@@ -55,7 +55,7 @@ export function nearestStep(commits: readonly Commit[], wanted: number | null): 
 export class Others {
   /** The one compared with last comes last. */
   private readonly runs = new Map<string, Promise<Kept>>();
-  /** Counts what has been read anew. */
+  /** Counts what has been read, at first and anew. */
   version = 0;
 
   constructor(
@@ -92,8 +92,10 @@ export class Others {
   }
 
   private begin(run: string, manifests: Manifest[]): Kept {
+    const record = mergeManifests(manifests);
     const store = new Store(this.source, run, this.decoder, this.progress);
-    return { record: mergeManifests(manifests), store, text: JSON.stringify(manifests) };
+    this.version++;
+    return { record, store, text: JSON.stringify(manifests) };
   }
 
   /** How many runs are kept. */
@@ -126,6 +128,35 @@ export class Others {
       );
     }
     return { run, store: opened.store, scene, input };
+  }
+}
+
+/** The steps of the run that is compared with, for a drop-down that is drawn again and again. */
+export class StepList {
+  private asked: { run: string; version: number; list: number[] } | null = null;
+
+  constructor(
+    private readonly others: Others,
+    /** Told when there are other steps than were given. */
+    private readonly changed: () => void,
+  ) {}
+
+  /** Those known so far. */
+  of(run: string): number[] {
+    const { others, asked: before } = this;
+    if (before?.run === run && before.version === others.version) return before.list;
+    const asked = { run, version: others.version, list: before?.run === run ? before.list : [] };
+    this.asked = asked;
+    others.steps(run).then(
+      (found) => {
+        if (this.asked !== asked) return;
+        asked.list = found;
+        this.changed();
+      },
+      // A run that cannot be read is said where it is compared. Once it could be, there is another version to ask for.
+      () => undefined,
+    );
+    return asked.list;
   }
 }
 

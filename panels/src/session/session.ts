@@ -56,6 +56,8 @@ export class Session {
   private manifestText = "";
   /** For the step that could not be read. */
   private readonly retry = new Retry();
+  /** The same for B. */
+  private readonly retryOther = new Retry();
   /** Whether B has gone on since it was read. */
   private behind = false;
   private poller: ReturnType<typeof setTimeout> | undefined;
@@ -248,6 +250,7 @@ export class Session {
     if (key === this.comparedKey) return;
     this.comparedKey = key;
     this.compared = this.comparedError = null;
+    this.retryOther.reset();
     this.readOther();
   }
 
@@ -269,7 +272,7 @@ export class Session {
       // Looked for again and again: what was read before is still true, and the same refusal is no news.
       this.behind = this.compared !== null;
       if (this.behind || String(error) === String(this.comparedError ?? "")) return;
-    }
+    } else this.retryOther.reset();
     this.compared = compared;
     this.comparedError = error;
     this.notify();
@@ -353,7 +356,9 @@ export class Session {
     const other = state.compare?.run;
     if (!comparedKey || !other || other === run?.id) return;
     const changed = await this.others.refresh(other);
-    if (comparedKey === this.comparedKey && (changed || this.behind || this.comparedError)) this.readOther();
+    if (comparedKey !== this.comparedKey) return;
+    if (changed) this.retryOther.reset();
+    if (changed || ((this.behind || this.comparedError) && this.retryOther.due())) this.readOther();
   }
 
   private adopt(record: RunRecord): void {

@@ -1,4 +1,5 @@
 // What is compared with what: chooses another step, run or input, which of both is drawn, and swaps them.
+import { StepList } from "../session/other";
 import type { Session } from "../session/session";
 import type { Other, Side, State } from "../session/state";
 import { fillSelect, h } from "./dom";
@@ -25,7 +26,7 @@ export class CompareBar {
   private readonly turn: HTMLButtonElement;
   private readonly said = h("span", { class: "compare-said" });
   private readonly error = h("span", { class: "compare-error", role: "alert" });
-  private steps: { run: string; version: number; list: number[] } | null = null;
+  private readonly steps: StepList;
 
   constructor(private readonly session: Session) {
     for (const [side, name, title] of SIDES) {
@@ -53,6 +54,7 @@ export class CompareBar {
       () => session.run?.id ?? null,
     );
     this.which.addEventListener("change", () => this.pick(this.which.value));
+    this.steps = new StepList(session.others, () => this.update());
     this.step.addEventListener("change", () => {
       const { compare } = session.state;
       if (compare) session.set({ compare: { ...compare, step: Number(this.step.value) } });
@@ -173,29 +175,11 @@ export class CompareBar {
   }
 
   private fillSteps(compare: Other): void {
-    const id = compare.run ?? "";
-    const { others } = this.session;
-    if (this.steps?.run !== id || this.steps.version !== others.version) {
-      const list = this.steps?.run === id ? this.steps.list : [];
-      const asked = { run: id, version: others.version, list };
-      this.steps = asked;
-      others.steps(id).then(
-        (found) => {
-          if (this.steps !== asked) return;
-          asked.list = found;
-          this.update();
-        },
-        // A run that cannot be read is said where it is compared; it is asked for again when something changes.
-        () => {
-          if (this.steps === asked) this.steps = null;
-        },
-      );
-    }
     const { compared } = this.session;
     const shown = compare.step ?? compared?.scene.commit.step ?? null;
     fillSelect(
       this.step,
-      (this.steps?.list ?? []).map((one) => ({ value: String(one), name: `step ${one}` })),
+      this.steps.of(compare.run ?? "").map((one) => ({ value: String(one), name: `step ${one}` })),
       String(shown),
     );
   }

@@ -37,8 +37,10 @@ export class CometSource implements Source {
   private readonly records = new Map<string, RunName>();
   /** When an experiment was listed that nobody has read from yet. */
   private readonly fresh = new Map<string, number>();
-  /** Experiments that are still to be looked at in this round. */
-  private left = 0;
+  /** Experiments that are being looked at, each with why it could not be. */
+  private readonly asked = new Map<string, Promise<string | null>>();
+  /** Experiments that are still to be looked at in this round, or just are. */
+  private left = new Set<string>();
   private told: (run: RunName) => void = () => undefined;
 
   constructor(
@@ -71,8 +73,12 @@ export class CometSource implements Source {
     // Who waits for a first record looks again and again: a part of them each time.
     const most = this.looked.size === 0 ? MOST : LOOKED_AT;
     const refusals: string[] = [];
-    this.left = this.others.length;
-    for (let count = 0; count === 0 || (this.found.size === 0 && this.left > 0 && count < most); count += LOOKED_AT)
+    this.left = new Set([...this.others, ...this.asked.keys()]);
+    for (
+      let count = 0;
+      count === 0 || (this.found.size === 0 && this.left.size > 0 && count < most);
+      count += LOOKED_AT
+    )
       refusals.push(...(await this.look(LOOKED_AT)));
     if (this.found.size === 0) throw this.nothing(refusals);
     return this.named(this.experiments.filter((id) => this.found.has(id)));
@@ -112,31 +118,51 @@ export class CometSource implements Source {
     return record;
   }
 
-  /** Lists the assets of the next few experiments; says why some could not be. */
+  /** Looks at the next few experiments; says why some could not be. */
   private async look(count: number): Promise<string[]> {
-    const batch = this.others.splice(0, count);
     const refusals: string[] = [];
-    await inTurns(batch, async (id) => {
-      const experiment = new Experiment(id, this.ways);
-      try {
-        await experiment.list();
-        this.fresh.set(id, Date.now());
-        if (experiment.hasManifest) this.found.set(id, experiment);
-      } catch (error) {
-        // It may have been removed meanwhile; the others are there.
-        refusals.push(reason(error));
-      }
-      this.looked.add(id);
+    const refused = (refusal: string | null | undefined) => refusal && refusals.push(refusal);
+    // Each is taken when its turn comes, so that one which an address names need not wait for those before it.
+    const turns = Array.from({ length: Math.min(count, this.others.length) });
+    await inTurns(turns, async () => {
+      const id = this.others.shift();
+      if (id !== undefined) refused(await this.lookAt(id));
     });
-    this.others.push(...batch.filter((id) => !this.found.has(id)));
-    this.left = batch.length === 0 ? 0 : this.left - batch.length;
+    // Whoever asks for more where all are being looked at waits for what comes of it.
+    if (turns.length === 0) for (const refusal of await Promise.all(this.asked.values())) refused(refusal);
     return refusals;
+  }
+
+  /** Lists the assets of an experiment that has been taken from the others; says why they could not be. */
+  private lookAt(id: string): Promise<string | null> {
+    const asked = this.list(id).then((refusal) => {
+      this.asked.delete(id);
+      this.left.delete(id);
+      this.looked.add(id);
+      if (!this.found.has(id)) this.others.push(id);
+      return refusal;
+    });
+    this.asked.set(id, asked);
+    return asked;
+  }
+
+  private async list(id: string): Promise<string | null> {
+    const experiment = new Experiment(id, this.ways);
+    try {
+      await experiment.list();
+      this.fresh.set(id, Date.now());
+      if (experiment.hasManifest) this.found.set(id, experiment);
+      return null;
+    } catch (error) {
+      // It may have been removed meanwhile; the others are there.
+      return reason(error);
+    }
   }
 
   /** Goes on until some more have been found, or all have been looked at. */
   private async lookOn(): Promise<RunName[]> {
     const before = new Set(this.found.keys());
-    while (this.left > 0) {
+    while (this.left.size > 0) {
       await this.look(LOOKED_AT);
       const more = [...this.found.keys()].filter((id) => !before.has(id));
       if (more.length > 0) return this.named(more);
@@ -146,10 +172,7 @@ export class CometSource implements Source {
 
   private async find(id: string): Promise<RunName | null> {
     const at = this.others.indexOf(id);
-    if (at >= 0) {
-      this.others.unshift(...this.others.splice(at, 1));
-      await this.look(1);
-    }
+    await (at >= 0 ? this.lookAt(this.others.splice(at, 1)[0]!) : this.asked.get(id));
     return this.found.has(id) ? this.named([id])[0]! : null;
   }
 

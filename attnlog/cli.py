@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with _plain_warnings():
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends quietly when nobody reads on
         except (AttnlogError, OSError) as error:
@@ -25,7 +29,27 @@ class _Group(click.Group):
             sys.exit(1)
 
 
-def _one_line(error: Exception) -> str:
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Say our own warnings as commands say errors, without the line of code that they come from."""
+    from attnlog.boundary import AttnlogWarning
+
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
+        if issubclass(category, AttnlogWarning):
+            click.echo(f"attnlog: {_one_line(message)}", err=True)
+        else:
+            before(message, category, *more, **named)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _one_line(error: object) -> str:
     from attnlog.commands.output import safe
 
     return safe(" ".join(str(error).splitlines()))

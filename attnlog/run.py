@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -106,9 +107,16 @@ class Run:
         header = {"run": name or Path(directory).resolve().name, "versions": _versions(), **(model_info or {})}
         if boundary is None:
             check_names(tracker)  # before a folder is made
+        new = not Path(directory).exists()
         self._writer = Writer(directory, header)
         self.directory = self._writer.directory
-        trackers = find_trackers(tracker, self.directory, report_to=report_to, boundary=boundary)
+        try:
+            trackers = find_trackers(tracker, self.directory, report_to=report_to, boundary=boundary)
+        except Exception:
+            if new:
+                with suppress(OSError):
+                    self.directory.rmdir()
+            raise
         self._delivery = Delivery(self.directory, trackers, self.boundary)
         self._spent = _written(self.directory) if self._budget is not None else 0
         self._delivered_inputs: set[str] = set()

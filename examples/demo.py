@@ -134,7 +134,7 @@ def main() -> None:
     if tracking == database:
         print(f"in MLflow: .venv/bin/mlflow server --app-name attnlog --backend-store-uri {database}")
         print(f"           then http://127.0.0.1:5000/{artifact}")
-        print("           and  http://127.0.0.1:5000/attnlog/ for all runs")
+        print(f"           and  http://127.0.0.1:5000/attnlog/?run={tracked.info.run_id} for every step, and all other runs")
     print(f"look at it: .venv/bin/attnlog view {run}", flush=True)
 
 

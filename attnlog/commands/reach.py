@@ -99,7 +99,7 @@ def _mlflow_server(uri: str) -> str:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     status = _status(f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/get?experiment_id=0", headers, context)
     shown = redact(uri)
-    if status in (401, 403):
+    if status == 401:  # 403: whoever asks is known, and may not see this experiment
         raise Unreachable(
             f"{shown} refuses ({status}): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )

@@ -38,6 +38,8 @@ class Arrived:
         self._slug = _slug(tracker.name)
         self._waiting: dict[tuple[str, str], str] = {}  # what arrived, until its line is written
         self._run = self._run_now
+        self.known = False  # whether this run folder was going there before
+        self._begun: float | None = None  # when that was begun, for who only finishes it
         self._file: Path | None = None
         self._manifests: set[str] = set()  # of writers whose files go there
         self._said: dict[str, Any] | None = None
@@ -52,6 +54,7 @@ class Arrived:
         for entry in entries:
             self._find(entry)
         if at_once:
+            self._begun = None
             self._write()
 
     def add(self, entry: Entry) -> None:
@@ -98,7 +101,7 @@ class Arrived:
             "destination": self._destination,
             "manifests": sorted(self._manifests),
         }
-        head = [] if said == self._said else [json.dumps({**said, "time": time.time()}) + "\n"]
+        head = [] if said == self._said else [json.dumps({**said, "time": self._begun or time.time()}) + "\n"]
         if not (head or self._waiting):
             return
         try:
@@ -115,6 +118,9 @@ class Arrived:
             tracker = None  # of two names one may begin like the other, so that the file's own is not enough
             for record in _records(file):
                 tracker = record.get("tracker", tracker)
+                if tracker == self._tracker.name and record.get("destination") == here:
+                    self.known = True
+                    self._begun = float(record["time"]) if isinstance(record.get("time"), (int, float)) else self._begun
                 if tracker == self._tracker.name and record.get("destination") == here and "path" in record:
                     known.add((str(record["path"]), str(record.get("sha256"))))
         return known

@@ -13,10 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from attnlog.boundary import Boundary, strict
+from attnlog.delivery import discovery
 from attnlog.delivery.arrived import Arrived
 from attnlog.delivery.backlog import Backlog
 from attnlog.delivery.redact import describe
 from attnlog.delivery.tracker import Entry, Tracker
+from attnlog.errors import TrackerError
+from attnlog.store.manifest import NAME
 
 #: A manifest is replaced, and what is derived from a run remade, at most this often (seconds), and at the end.
 PERIOD = 30.0
@@ -54,6 +57,7 @@ class Lane:
         self._delivered = 0  # assets, in this delivery
         self._found = 0  # assets that had arrived before
         self._manifests: set[str] = set()
+        self._known: set[str] = set()  # manifests that were there before
         self._settled = -PERIOD  # when manifests were last delivered
         self._unseen = False  # something arrived since the last refresh
         self._refresh_from = 0.0
@@ -129,8 +133,8 @@ class Lane:
         reason = self._last_error or next(iter(self._refused.values()), "")
         count = self._delivered + len(self._manifests)
         done = f"{self.tracker.name}: {count} file{'' if count == 1 else 's'} delivered"
-        if self._found:
-            done += f", {self._found} there before"
+        if before := self._found + len(self._known):
+            done += f", {before} there before"
         if self._where:
             done += f" ({self._where})"
         if self._gone:
@@ -139,7 +143,8 @@ class Lane:
             return f"{done}, still working when the time was over; everything is safe in {self.directory}"
         if left:
             why = f" ({reason})" if reason else ", because the time was over"
-            return f"{done}, {left} left{why}; everything is safe in {self.directory}, and attnlog sync delivers it"
+            later = ", and attnlog sync delivers it" if self.tracker.name in discovery.known_trackers() else ""
+            return f"{done}, {left} left{why}; everything is safe in {self.directory}{later}"
         return done
 
     # The lane's own thread.
@@ -236,7 +241,16 @@ class Lane:
                     self._report("look what is in", error)
                     return False
                 time.sleep(pause)
-        return True
+        return self._is_this_run()
+
+    def _is_this_run(self) -> bool:
+        """Whether what is there is of this run folder; two runs in one place could not be told apart again."""
+        there = {path for path in self._there or () if NAME.fullmatch(path)}
+        if not there or self._arrived.known or there & self._backlog.paths():
+            return True
+        self._last_error = f"another run was delivered there before ({min(there)}): name an empty one"
+        self._report("deliver to", TrackerError(self._last_error))
+        return False
 
     def _is_there(self, entry: Entry) -> bool:
         # What the tracker says itself counts more than what is remembered: somebody may have deleted there.
@@ -331,7 +345,9 @@ class Lane:
         """One file arrived."""
         self._arrived.add(put)
         self.arrived += 1
-        if put.kind == "manifest":
+        if put.kind == "manifest" and self._there is not None and self._there.get(put.path) == put.bytes:
+            self._known.add(put.path)  # put again all the same: one that was pruned can have grown to the same length
+        elif put.kind == "manifest":
             self._manifests.add(put.path)
         else:
             self._delivered += 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from attnlog.boundary import Boundary, strict
+from attnlog.boundary import AttnlogWarning, Boundary, strict
 from attnlog.delivery.lane import Lane
 from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.redact import describe
@@ -128,4 +129,6 @@ def exit_wait() -> float:
     try:
         return max(0.0, float(os.environ.get(EXIT_WAIT, DEFAULT_EXIT_WAIT)))
     except ValueError:
+        message = f"{EXIT_WAIT} is {os.environ[EXIT_WAIT]!r}, which is no number of seconds: {DEFAULT_EXIT_WAIT:.0f} count"
+        warnings.warn(message, AttnlogWarning, stacklevel=2)
         return DEFAULT_EXIT_WAIT

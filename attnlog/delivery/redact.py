@@ -42,6 +42,6 @@ def describe(error: BaseException) -> str:
     """Name an error in one line that is safe to show."""
     text = redact(str(error)).strip()
     first = text.splitlines()[0] if text else ""
-    if len(first) > 300:  # what went wrong stands first, and why last
-        first = f"{first[:120]} … {first[-170:]}"
+    if len(first) > 400:  # what went wrong stands first, and why last
+        first = f"{first[:200]} … {first[-190:]}"
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

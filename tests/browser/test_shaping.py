@@ -101,6 +101,7 @@ def test_a_threshold_hides_exactly_what_is_below_it(page: Page, show: Show) -> N
     assert inspect(page, "head.faintest") == 0.2
     assert inspect(page, "head.lines") == int((wanted >= np.float32(0.2)).sum())
     page.click(".top-weights summary")
+    page.wait_for_selector(".top-weights tbody tr")
     rows = [one.split() for one in page.locator(".top-weights tbody tr").all_inner_texts()]
     assert rows
     assert all(float(one[-1]) >= 0.2 - 5e-3 for one in rows)

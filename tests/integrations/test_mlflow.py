@@ -301,6 +301,18 @@ def test_a_run_that_was_begun_is_written_to_later_though_its_store_refused_every
     assert run.info.status == "FINISHED"
 
 
+def test_a_run_that_attnlog_began_is_ended_by_whoever_finishes_its_delivery(tmp_path: Path, mlflow_sqlite: str) -> None:
+    client, folder = MlflowClient(mlflow_sqlite), small_run(tmp_path / "run")
+    tracker = MlflowTracker(folder)
+    tracker.put(next(one for one in entries(folder) if one.kind == "inputs"), folder / next(p for p in files(folder) if "inputs" in p))
+    assert client.get_run(str(tracker.run)).info.status == "RUNNING"  # and its process is killed
+    sync(folder, f"mlflow:{tracker.run}")
+    assert client.get_run(str(tracker.run)).info.status == "FINISHED"
+    mine = client.create_run("1").info.run_id
+    sync(small_run(tmp_path / "mine"), f"mlflow:{mine}")
+    assert client.get_run(mine).info.status == "RUNNING"  # somebody else's to end
+
+
 def test_a_description_that_would_be_cut_off_is_left_as_it_is(tmp_path: Path, mlflow_sqlite: str) -> None:
     folder, long = small_run(tmp_path / "run"), "x" * 7950 + " the end"
     with mlflow.start_run(description=long) as run:

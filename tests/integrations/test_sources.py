@@ -285,7 +285,7 @@ def test_a_comet_experiment_that_is_not_there(comet: Loopback, monkeypatch: pyte
         attnlog.open("comet:" + "a" * 32)
     with pytest.raises(ArgumentError, match=r"neither an experiment's key .* nor a \.zip file"):
         attnlog.open("comet:my experiment")
-    monkeypatch.setattr(comet_source, "_experiment", lambda key: None)
+    monkeypatch.setattr(comet_source, "_experiment", lambda *_: None)
     with pytest.raises(RunNotFoundError, match=f"Comet at {comet.address} has no experiment aaaa"):
         attnlog.open("comet:" + "a" * 32)
 
@@ -293,7 +293,7 @@ def test_a_comet_experiment_that_is_not_there(comet: Loopback, monkeypatch: pyte
 def test_a_comet_that_does_not_answer_is_left_after_a_while(comet: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
     monkeypatch.setattr(comet_source, "PATIENCE", 0.2)
-    monkeypatch.setattr(comet_source, "_experiment", lambda key: go.wait())
+    monkeypatch.setattr(comet_source, "_experiment", lambda key, *_: go.wait())
     with pytest.raises(TrackerError, match=f"Comet at {comet.address} cannot be read .no answer within"):
         attnlog.open("comet:" + "a" * 32)
     go.set()

@@ -445,7 +445,8 @@ def test_the_wait_at_the_end_comes_from_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "2.5")
     assert exit_wait() == 2.5
     monkeypatch.setenv("ATTNLOG_EXIT_WAIT", "soon")
-    assert exit_wait() == 60.0
+    with pytest.warns(AttnlogWarning, match="ATTNLOG_EXIT_WAIT is 'soon', which is no number of seconds: 60 count"):
+        assert exit_wait() == 60.0
 
 
 @pytest.mark.parametrize(

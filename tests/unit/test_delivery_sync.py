@@ -226,11 +226,31 @@ def test_nothing_is_delivered_to_a_tracker_that_does_not_say_what_it_has(folder:
         raise ConnectionError("503")
 
     monkeypatch.setattr(Board, "holds", fails)
-    with pytest.warns(UserWarning, match="could not look what is in board: ConnectionError: 503"):
-        result = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
+    result = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
     assert result.exit_code == 1
+    assert "attnlog: attnlog could not look what is in board: ConnectionError: 503" in result.stderr
+    assert ".py" not in result.stderr  # no line of code, as Python's own way of warning has
     assert f"0 files delivered, {len(tree(folder))} left (ConnectionError: 503)" in result.output
     assert len(board.puts) == before
+
+
+def test_a_place_that_holds_another_run_is_refused(folder: Path, board: type[Board], tmp_path: Path) -> None:
+    sync(folder, "board:seven")
+    other = small_run(tmp_path / "other")
+    before = dict(board.shelves["seven"])
+    result = CliRunner().invoke(main, ["sync", str(other), "--tracker", "board:seven"])
+    assert result.exit_code == 1
+    assert "another run was delivered there before (manifest-" in result.stderr
+    assert board.shelves["seven"] == before
+    # What a training delivers of itself, as one that was resumed elsewhere, goes on.
+    outage(other, board, 0)
+    assert " left" not in sync(other)
+    assert board.shelves["seven"] == {**before, **tree(other)}
+
+
+def test_what_is_all_there_is_said_to_be(folder: Path, board: type[Board]) -> None:
+    sync(folder, "board:seven")
+    assert sync(folder).splitlines()[-1] == f"board: 0 files delivered, {len(tree(folder))} there before"
 
 
 def test_each_run_that_a_folder_went_to_gets_what_was_logged_to_it(tmp_path: Path, board: type[Board], recwarn: Any) -> None:
@@ -384,9 +404,9 @@ def test_the_command_says_by_its_status_whether_everything_arrived(folder: Path,
     assert (good.exit_code, "2 there before" in good.output) == (0, True), good.output
     board.dies_after = 0
     board.shelves.clear()
-    with pytest.warns(UserWarning, match="deliver to board"):
-        bad = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
+    bad = CliRunner().invoke(main, ["sync", str(folder), "--tracker", "board:seven"])
     assert bad.exit_code == 1
+    assert "could not deliver to board" in bad.stderr
     assert "left (ConnectionError: down)" in bad.output
 
 

@@ -307,3 +307,21 @@ def test_a_tracker_that_is_not_known_leaves_no_folder_behind(tmp_path):
     with pytest.raises(ArgumentError, match="wandbb"):
         attnlog.Run(tmp_path / "run", tracker="wandbb")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_tracker_cannot_be_had_leaves_no_folder_behind(tmp_path):
+    from attnlog.errors import TrackerError
+
+    class Refuses:
+        name = "refuses"
+
+        def __init__(self, directory):
+            raise TrackerError("no run is active")
+
+    with pytest.raises(TrackerError):
+        attnlog.Run(tmp_path / "run", tracker=Refuses)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(TrackerError):
+        attnlog.Run(tmp_path / "there", tracker=Refuses)
+    assert (tmp_path / "there").exists()

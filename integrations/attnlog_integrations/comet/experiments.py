@@ -24,7 +24,7 @@ FLUSH, UPLOAD = 60, 900.0
 _BEYOND = 5
 _DISABLE = "COMET_DISABLE_AUTO_LOGGING"
 
-_REMEDY = "Start one with comet_ml.start() before the training, or leave 'comet' out of tracker="
+_REMEDY = "Start one with comet_ml.start() before the training, name one (comet:EXPERIMENT_KEY), or leave 'comet' out of tracker="
 
 
 class Experiment(Protocol):
@@ -189,7 +189,7 @@ class Stored:
     def __init__(self, key: str) -> None:
         """Check what can be checked without asking anybody; Comet is asked from the thread that delivers."""
         if not KEY.fullmatch(key):
-            raise ArgumentError(f"comet:{key} names no experiment: its key is letters and digits, as in its page's address")
+            raise ArgumentError(f"comet:{key} names no experiment: its key is 20 to 64 letters and digits, as in its page's address")
         if comet_key()[0] is None:
             raise TrackerError(f"there is no Comet API key to write to experiment {key} with: set COMET_API_KEY, or run comet login")
         self.id, self.later = key, False

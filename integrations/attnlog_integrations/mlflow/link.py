@@ -11,6 +11,8 @@ VIEWER = f"{ROOT}viewer.html"
 PAGE = "attnlog/"
 NOTE = "mlflow.note.content"
 TAG = "attnlog.viewer"
+#: On runs that attnlog itself began, and so ends.
+OWN = "attnlog.began"
 #: Characters of a tag's value; MLflow cuts what is longer without a word.
 LONGEST = 8000
 

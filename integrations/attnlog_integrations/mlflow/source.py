@@ -24,7 +24,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/")
 #: How MLflow's client says what a gateway answers, of which it knows no error code.
 _REFUSED = re.compile(r"error code 40[13]\b")
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 _DELIVERS = "MLflow says that this run still runs: a training that delivers to it would name again what is pruned"
 #: Path in the run's artifacts, whether it is a folder, bytes where the store says.
 Listing: TypeAlias = list[tuple[str, bool, int | None]]
@@ -245,7 +245,7 @@ class Server:
         if status == 404:
             raise not_there(place, path)
         if status in (401, 403):
-            raise TrackerError(f"{uri} refuses {path} of {place} ({status}): set {_LOGIN}, of somebody who may read the run")
+            raise TrackerError(f"{uri} refuses {path} of {place} ({status}): set {LOGIN}, of somebody who may read the run")
         if self.proxied and status not in (200, 206):
             raise TrackerError(f"{uri} answers {status} for {path} of {place}; its log says why")
 
@@ -283,9 +283,15 @@ def asked(uri: str, question: Callable[[], Answer], *, missing: str | None = Non
     except Exception as error:
         if isinstance(error, MlflowException) and error.error_code in _NOT_FOUND:
             raise RunNotFoundError(missing or f"MLflow at {redact(uri)} has no such run or artifact: {describe(error)}") from None
-        refused = isinstance(error, MlflowException) and (error.get_http_status_code() in (401, 403) or _REFUSED.search(str(error)))
-        remedy = f"set {_LOGIN}, of somebody who may" if refused else "check MLFLOW_TRACKING_URI, and that the server is up"
+        remedy = f"set {LOGIN}, of somebody who may" if is_refusal(error) else "check MLFLOW_TRACKING_URI, and that the server is up"
         raise TrackerError(f"MLflow at {redact(uri)} cannot be read ({describe(error)}): {remedy}") from None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow lets whoever asks not do so."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and bool(error.get_http_status_code() in (401, 403) or _REFUSED.search(str(error)))
 
 
 def is_run_file(path: str) -> bool:

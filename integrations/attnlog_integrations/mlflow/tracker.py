@@ -13,7 +13,7 @@ from attnlog.delivery.tracker import Entry
 from attnlog.errors import ArgumentError, TrackerError
 from attnlog.sizes import parse_size
 from attnlog_integrations.mlflow.bounded import bounded
-from attnlog_integrations.mlflow.link import NOTE, ROOT, TAG, VIEWER, address, artifact_link, has_page, is_server, page_link, with_line
+from attnlog_integrations.mlflow.link import NOTE, OWN, ROOT, TAG, VIEWER, address, artifact_link, has_page, is_server, page_link, with_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,6 +58,7 @@ class MlflowTracker:
         self._checked = active is not None
         self._announced = False
         self._page: bool | None = None  # until it was asked for
+        self._put = False  # whether anything arrived there
         self._told: set[str] = set()  # index assets whose numbers are there
 
     @property
@@ -81,6 +82,7 @@ class MlflowTracker:
             self._told.add(entry.path)
         with bounded(entry.bytes):
             self._client().log_artifact(run, str(file), str(folder))
+        self._put = True
 
     def _begun(self) -> str:
         with bounded():
@@ -133,10 +135,15 @@ class MlflowTracker:
         return f"run {self._run}, artifact {VIEWER}"
 
     def close(self) -> None:
-        """End the run, if it was this tracker that began it."""
-        if self._own and self._run is not None:
-            with bounded():
-                self._client().set_terminated(self._run)
+        """End the run, if attnlog began it: this tracker, or one whose process could not."""
+        if self._run is None or not (self._own or self._put):
+            return
+        with bounded():
+            if not self._own:
+                found = self._client().get_run(self._run)
+                if OWN not in found.data.tags or found.info.status != "RUNNING":
+                    return
+            self._client().set_terminated(self._run)
 
     def _client(self) -> MlflowClient:
         if self._client_made is None:
@@ -147,13 +154,16 @@ class MlflowTracker:
 
     def _run_id(self) -> str:
         """The run to write to; begins one of its own when there was none, by the client, so that none becomes active."""
+        from attnlog_integrations.mlflow.source import LOGIN, is_refusal
+
         if self._run is None:
             try:
                 experiment = self._own_experiment or _environment_experiment(self._client())
-                made = self._client().create_run(experiment, run_name=self.directory.resolve().name)
+                made = self._client().create_run(experiment, tags={OWN: "1"}, run_name=self.directory.resolve().name)
             except Exception as error:
-                remedy = "Start one with mlflow.start_run() before the training, or check the tracking URI"
-                raise TrackerError(f"no MLflow run was active and none could be begun ({describe(error)}). {remedy}.") from None
+                remedy = "start one with mlflow.start_run() before the training, or check MLFLOW_TRACKING_URI and that the server is up"
+                remedy = f"set {LOGIN}, of somebody who may" if is_refusal(error) else remedy
+                raise TrackerError(f"no MLflow run was active and none could be begun ({describe(error)}): {remedy}") from None
             self._run, self._experiment, self._checked = made.info.run_id, made.info.experiment_id, True
         elif not self._checked:
             self._check(self._run)

@@ -381,6 +381,7 @@ def test_the_strongest_weights_can_be_read_as_text(page: Page, show: Show) -> No
     show(page, embedded("decoder"), "#heads=0")
     ready(page, head="200/0/self/0")
     page.click(".top-weights summary")
+    page.wait_for_selector(".top-weights tbody tr")
     rows = page.locator(".top-weights tbody tr").all_inner_texts()
     assert rows[0].split()[-1] == "1.0"
     assert len(rows) == 24

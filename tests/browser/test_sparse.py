@@ -107,6 +107,7 @@ def test_the_strongest_kept_weights_can_be_read_as_text(page: Page, show: Show) 
     show(page, embedded("long"), "#heads=1")
     ready(page, head="100/0/self/0")
     page.click(".top-weights summary")
+    page.wait_for_selector(".top-weights tbody tr")
     rows = [one.split() for one in page.locator(".top-weights tbody tr").all_inner_texts()]
     assert len(rows) == 24
     for head, _, query, _, key, weight in rows:

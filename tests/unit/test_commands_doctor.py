@@ -126,7 +126,13 @@ def test_an_mlflow_that_never_answers_is_left_after_a_bounded_time(monkeypatch):
 
 @pytest.mark.parametrize(
     ("status", "state", "said"),
-    [(200, "ok", "answers"), (404, "ok", "answers"), (401, "problem", "MLFLOW_TRACKING_USERNAME"), (503, "problem", "answers 503")],
+    [
+        (200, "ok", "answers"),
+        (404, "ok", "answers"),
+        (401, "problem", "MLFLOW_TRACKING_USERNAME"),
+        (403, "ok", "answers"),
+        (503, "problem", "answers 503"),
+    ],
 )
 def test_what_an_mlflow_server_says_is_understood(server, monkeypatch, status, state, said):
     server.handler.status = status

@@ -118,10 +118,12 @@ class Arrived:
             tracker = None  # of two names one may begin like the other, so that the file's own is not enough
             for record in _records(file):
                 tracker = record.get("tracker", tracker)
-                if tracker == self._tracker.name and record.get("destination") == here:
-                    self.known = True
-                    self._begun = float(record["time"]) if isinstance(record.get("time"), (int, float)) else self._begun
-                if tracker == self._tracker.name and record.get("destination") == here and "path" in record:
+                if tracker != self._tracker.name or record.get("destination") != here:
+                    continue
+                self.known = True
+                if isinstance(record.get("time"), (int, float)):
+                    self._begun = float(record["time"])
+                if "path" in record:
                     known.add((str(record["path"]), str(record.get("sha256"))))
         return known
 

@@ -10,7 +10,6 @@ from attnlog.boundary import AttnlogWarning, Boundary
 from attnlog.delivery.arrived import remembered
 from attnlog.delivery.discovery import Named, check_names, find_trackers
 from attnlog.delivery.entries import run_entries
-from attnlog.delivery.local import LocalTracker
 from attnlog.delivery.queue import Delivery
 from attnlog.delivery.tracker import Tracker
 from attnlog.errors import ArgumentError, AttnlogError, TrackerError
@@ -51,8 +50,9 @@ def deliver(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wa
     named = check_names(trackers)
     wanted = _named(folder, named) if named else _remembered(folder)
     delivery = Delivery(folder, [tracker for tracker, _ in wanted], Boundary(), ask=True)
+    entries = {others: run_entries(folder, manifests - others) for others in {others for _, others in wanted}}
     for tracker, others in wanted:
-        delivery.offer(run_entries(folder, manifests - others), to=tracker)
+        delivery.offer(entries[others], to=tracker)
     delivery.finish(wait)
     return delivery
 
@@ -60,11 +60,8 @@ def deliver(directory: str | Path, trackers: Named | Sequence[Named] = (), *, wa
 def _named(folder: Path, names: Sequence[Named]) -> list[Wanted]:
     """The trackers of these names, each of which gets everything."""
     last = {one.tracker: one.run for one in remembered(folder)}
-    found: list[Tracker] = []
-    for name in names:
-        made = _made(folder, name, last.get(name) if isinstance(name, str) else None)
-        found += made if not found else made[1:]  # the local one stands first in each
-    return [(tracker, frozenset()) for tracker in found]
+    made = [_made(folder, name, last.get(name) if isinstance(name, str) else None) for name in names]
+    return [(tracker, frozenset()) for found in made for tracker in found[1:]]  # the local one, which needs no copy, stands first
 
 
 def _remembered(folder: Path) -> list[Wanted]:
@@ -74,7 +71,7 @@ def _remembered(folder: Path) -> list[Wanted]:
         raise ArgumentError(
             f"{folder} does not remember a tracker: name one, such as --tracker mlflow:RUN_ID or --tracker comet:EXPERIMENT_KEY"
         )
-    found: list[Wanted] = [(LocalTracker(folder), frozenset())]
+    found: list[Wanted] = []
     errors: list[AttnlogError] = []
     for one in known:
         elsewhere = frozenset[str]().union(*(other.manifests for other in known if other.tracker == one.tracker)) - one.manifests
@@ -85,7 +82,7 @@ def _remembered(folder: Path) -> list[Wanted]:
             warnings.warn(f"attnlog does not deliver to {one.tracker}: {error}", AttnlogWarning, stacklevel=4)
             continue
         found += [(tracker, elsewhere) for tracker in made[1:]]
-    if errors and len(found) == 1:
+    if errors and not found:
         raise errors[0]
     return found
 

@@ -16,13 +16,12 @@ from playwright.sync_api import sync_playwright
 
 import attnlog
 from attnlog.delivery.sync import sync
-from attnlog.view.server import find_runs
 from attnlog_integrations.comet.panel import python_code, write_panel
 from attnlog_integrations.comet.tracker import CometTracker
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from scripts.hosts.moment import rise  # noqa: E402
+from scripts.hosts.moment import newest, rise  # noqa: E402
 from tests.chromium import launch  # noqa: E402
 from tests.integrations.comet_host import host_page  # noqa: E402
 from tests.integrations.comet_loopback import loopback  # noqa: E402
@@ -80,7 +79,7 @@ def main() -> None:
     """Find a run, and take the pictures."""
     given = [Path(one) for one in sys.argv[1:]]
     places = given or [ROOT / "demo-runs"]
-    run = max(find_runs(places).values(), key=lambda path: path.stat().st_mtime)
+    run = newest(places)
     OUT.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         # A delivery is remembered in the run's folder: a copy keeps that out of somebody's run.

@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         # A copy: delivering leaves notes in the folder.
         place = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "demo-runs"
-        folder = shutil.copytree(newest(place, Path(scratch)), Path(scratch, "copy"))
+        folder = shutil.copytree(newest_or_small(place, Path(scratch)), Path(scratch, "copy"))
         server = Path(scratch, "server")
         server.mkdir()
         with mlflow_server_process(server, "--app-name", "attnlog") as uri:
@@ -40,14 +40,17 @@ def main() -> None:
             browser.close()
 
 
-def newest(place: Path, scratch: Path) -> Path:
+def newest_or_small(place: Path, scratch: Path) -> Path:
     """The newest run of a folder, else a small one."""
-    found = sorted([*place.glob("manifest-*.jsonl"), *place.glob("*/manifest-*.jsonl")], key=lambda manifest: manifest.stat().st_mtime)
-    if found:
-        return found[-1].parent
-    from tests.integrations.files import small_run
+    from attnlog.errors import RunNotFoundError
+    from scripts.hosts.moment import newest
 
-    return small_run(scratch / "run")
+    try:
+        return newest([place])
+    except RunNotFoundError:
+        from tests.integrations.files import small_run
+
+        return small_run(scratch / "run")
 
 
 def logged(uri: str, folder: Path, name: str) -> str:

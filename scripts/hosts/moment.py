@@ -1,10 +1,22 @@
-"""Which step and head the pictures show: where induction rose most."""
+"""What the pictures show: the newest run, at the step where induction rose most, and the head that rose."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import attnlog
+from attnlog.view.server import find_runs
+
+
+def newest(places: Sequence[Path]) -> Path:
+    """Of runs, and of folders of runs, the one that was written last.
+
+    Raises:
+        RunNotFoundError: there is none.
+    """
+    return max(find_runs(places).values(), key=lambda path: path.stat().st_mtime)
 
 
 class Moment(NamedTuple):

@@ -15,11 +15,11 @@ from playwright.sync_api import sync_playwright
 
 import attnlog
 from attnlog.view.export import export_html
-from attnlog.view.server import application, find_runs, listen
+from attnlog.view.server import application, listen
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from scripts.hosts.moment import rise  # noqa: E402
+from scripts.hosts.moment import newest, rise  # noqa: E402
 from tests.chromium import launch  # noqa: E402
 
 OUT = ROOT / "docs/images"
@@ -28,7 +28,7 @@ VIEWS = ("model", "head", "neuron", "timeline")
 
 def main() -> None:
     """Serve the run and export it, look at both, keep the pictures."""
-    run = max(find_runs(sys.argv[1:]).values(), key=lambda path: path.stat().st_mtime)
+    run = newest([Path(one) for one in sys.argv[1:]])
     step, input, layer, head = rise(attnlog.open(run))
     place = f"#view=head&step={step}&input={input}&kind=self&layer={layer}&heads={head}"
     made = listen(None)

@@ -154,13 +154,13 @@ class MlflowTracker:
 
     def _run_id(self) -> str:
         """The run to write to; begins one of its own when there was none, by the client, so that none becomes active."""
-        from attnlog_integrations.mlflow.source import LOGIN, is_refusal
-
         if self._run is None:
             try:
                 experiment = self._own_experiment or _environment_experiment(self._client())
                 made = self._client().create_run(experiment, tags={OWN: "1"}, run_name=self.directory.resolve().name)
             except Exception as error:
+                from attnlog_integrations.mlflow.source import LOGIN, is_refusal
+
                 remedy = "start one with mlflow.start_run() before the training, or check MLFLOW_TRACKING_URI and that the server is up"
                 remedy = f"set {LOGIN}, of somebody who may" if is_refusal(error) else remedy
                 raise TrackerError(f"no MLflow run was active and none could be begun ({describe(error)}): {remedy}") from None
